@@ -1,0 +1,6 @@
+# Copyright: (c) 2026, the pidhygiene maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""pidhygiene: why this host cannot start one more process, with evidence."""
+
+__version__ = "0.1.0"

@@ -172,7 +172,7 @@ class LiveHost(Host):
     """This machine, or another tree mounted on it (``root``: an image, a container's /proc/PID/root)."""
 
     def __init__(self, root: str = "/", deadline_s: float = 60.0) -> None:
-        self.root = os.path.realpath(root)
+        self.root = os.path.abspath(root)
         self.deadline = time.monotonic() + deadline_s
         self._clock = None  # type: Optional[Clock]
         self._remote_mounts = {}  # type: Dict[str, List[str]]

@@ -70,7 +70,7 @@ class Finding(NamedTuple):
 class Passed(NamedTuple):
     """So many subjects were judged and are well: silence is never mistaken for health."""
 
-    count: int = 1
+    subjects: int = 1
 
 
 class NotApplicable(NamedTuple):

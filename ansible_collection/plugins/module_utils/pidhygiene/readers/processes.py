@@ -49,6 +49,7 @@ class Status(NamedTuple):
     blocked: int
     ignored: int
     caught: int
+    capabilities: int  # effective set
     anonymous_kib: int
     peak_kib: int
     no_new_privs: bool
@@ -154,6 +155,7 @@ def parse_status(data: bytes) -> Status:
         int(uids[0]), int(uids[1]), int(value.get(b"TracerPid", b"0")),
         tuple(int(number) for number in value.get(b"NSpid", b"").split()),
         _mask(value, b"SigPnd") | _mask(value, b"ShdPnd"), _mask(value, b"SigBlk"), _mask(value, b"SigIgn"), _mask(value, b"SigCgt"),
+        _mask(value, b"CapEff"),
         _kib(value, b"RssAnon"), _kib(value, b"VmPeak"),
         value.get(b"NoNewPrivs", b"0").strip() == b"1", value.get(b"Seccomp", b"0").strip() not in (b"0", b""),
     )

@@ -35,7 +35,7 @@ class Brood(NamedTuple):
 
     parent: Process
     parent_command: Command
-    count: int
+    zombies: int
     persistent: int  # of them: dead for at least PERSISTENT_S, extrapolated from the sample where one was taken
     older: Dict[int, int]  # seconds to how many have been dead for at least that long
     oldest_s: Optional[float]  # longest time dead; None when it cannot be known
@@ -93,12 +93,12 @@ def read(host: Host, table: ProcessTable) -> Zombies:
         parent = table.processes.get(parent_pid)
         if own and parent is not None:
             broods.append(_brood(host, table, parent, own, ages, confirmed))
-    broods.sort(key=lambda brood: (-brood.count, brood.parent.pid))
+    broods.sort(key=lambda brood: (-brood.zombies, brood.parent.pid))
     return Zombies(
         tuple(broods),
         tuple(_traced(host, table, table.processes[pid], ages) for pid in sorted(traced_pids) if table.processes[pid].zombie),
         tuple(process for process in table.processes.values() if process.state == "Z" and process.threads > 1),
-        sum(brood.count for brood in broods), waited, "sched" if ages else ("second look" if confirmed else "nothing"), tuple(gaps),
+        sum(brood.zombies for brood in broods), waited, "sched" if ages else ("second look" if confirmed else "nothing"), tuple(gaps),
     )
 
 
@@ -118,7 +118,7 @@ def _brood(
     return Brood(
         parent=parent,
         parent_command=read_command(host, parent),
-        count=len(group),
+        zombies=len(group),
         persistent=persistent,
         older={step: int(round(sum(1 for age in known if age >= step) * share)) for step in AGE_STEPS_S} if known else {},
         oldest_s=max(known) if known else None,

@@ -9,7 +9,7 @@ the rule becomes ``unknown`` with that cause instead of passing. To add a source
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from .host import Host, HostError
-from .readers import cgroups, kernel_budgets, process_details, processes, user_namespaces, visibility, zombies
+from .readers import cgroups, kernel_budgets, process_details, processes, units, user_namespaces, visibility, zombies
 
 
 class NotSeen(Exception):
@@ -59,6 +59,7 @@ SOURCES = (
     Source("zombies", ("processes",), lambda host, seen: zombies.read(host, seen.processes)),
     Source("details", ("processes", "hierarchy"), lambda host, seen: process_details.read(host, seen.processes, seen.hierarchy)),
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
+    Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
     Source("cgroups", ("details", "hierarchy"), lambda host, seen: cgroups.read(host, seen.hierarchy, process_details.group_paths(seen.details))),
 )
 

@@ -6,10 +6,22 @@ A rule names what it needs; only that is read. What could not be read at all is 
 the rule becomes ``unknown`` with that cause instead of passing. To add a source, add one line to SOURCES.
 """
 
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Set, Tuple
 
 from .host import Host, HostError
-from .readers import cgroups, kernel_budgets, process_details, processes, user_namespaces, visibility, zombies
+from .readers import (
+    cgroups,
+    kernel_budgets,
+    memory_maps,
+    process_details,
+    processes,
+    stuck,
+    sysctl_files,
+    user_namespaces,
+    visibility,
+    watches,
+    zombies,
+)
 
 
 class NotSeen(Exception):
@@ -52,12 +64,17 @@ class Evidence(object):
 SOURCES = (
     Source("machine", (), lambda host, seen: host.machine()),
     Source("clock", (), lambda host, seen: host.clock()),
+    Source("boot_id", (), lambda host, seen: host.read_text("/proc/sys/kernel/random/boot_id").strip()),
     Source("processes", (), lambda host, seen: processes.read(host)),
     Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
     Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),
     Source("zombies", ("processes",), lambda host, seen: zombies.read(host, seen.processes)),
+    Source("stuck", ("processes",), lambda host, seen: stuck.read(host, seen.processes)),
+    Source("memory_maps", ("processes", "budgets"), lambda host, seen: memory_maps.read(host, seen.processes, seen.budgets)),
+    Source("sysctl_files", (), lambda host, seen: sysctl_files.read(host)),
     Source("details", ("processes", "hierarchy"), lambda host, seen: process_details.read(host, seen.processes, seen.hierarchy)),
+    Source("watches", ("processes", "details"), lambda host, seen: watches.read(host, seen.processes, seen.details)),
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
     Source("cgroups", ("details", "hierarchy"), lambda host, seen: cgroups.read(host, seen.hierarchy, process_details.group_paths(seen.details))),
 )

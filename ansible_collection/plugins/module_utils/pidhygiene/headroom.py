@@ -6,7 +6,7 @@ The candidates and what they count are those of kernel/fork.c copy_process, kern
 Pure: from evidence to budgets.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Set
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from .model import UNLIMITED
 from .readers.kernel_budgets import RESERVED_PIDS

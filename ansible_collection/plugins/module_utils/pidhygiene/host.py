@@ -15,7 +15,7 @@ import errno
 import os
 import stat as stat_bits
 import time
-from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Type
+from typing import Any, Dict, List, NamedTuple, NoReturn, Sequence
 
 READ_LIMIT = 1024 * 1024  # bytes; a configuration file beyond this is reported, not read
 MAX_LINKS = 40  # as the kernel's MAXSYMLINKS (include/linux/namei.h)
@@ -96,6 +96,14 @@ class ClockState(NamedTuple):
     maxerror_us: int
 
 
+class Effort(NamedTuple):
+    """What the audit itself cost."""
+
+    started_at: float  # seconds since the epoch
+    duration_s: float
+    max_rss_kib: int
+
+
 class Host(object):
     """The primitives. LiveHost looks at a machine; snapshot.py records and replays one."""
 
@@ -140,6 +148,10 @@ class Host(object):
     def machine(self) -> Machine:
         raise NotImplementedError
 
+    def effort(self) -> Effort:
+        """Time and memory spent since this Host was made."""
+        raise NotImplementedError
+
     def look_again_after(self, seconds: float) -> None:
         """Wait, and begin the next sample: what is read from now on is a second look."""
         raise NotImplementedError
@@ -173,6 +185,7 @@ class LiveHost(Host):
 
     def __init__(self, root: str = "/", deadline_s: float = 60.0) -> None:
         self.root = os.path.abspath(root)
+        self._started = (time.time(), time.monotonic())
         self.deadline = time.monotonic() + deadline_s
         self._clock = None  # type: Optional[Clock]
         self._remote_mounts = {}  # type: Dict[str, List[str]]
@@ -276,6 +289,11 @@ class LiveHost(Host):
             own_pid=os.getpid(),
             effective_uid=os.geteuid(),
         )
+
+    def effort(self) -> Effort:
+        import resource
+
+        return Effort(self._started[0], time.monotonic() - self._started[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     def look_again_after(self, seconds: float) -> None:
         if time.monotonic() + seconds > self.deadline:

@@ -65,9 +65,9 @@ def judge(rule: Rule, evidence: Evidence, policy: Policy, errors: List[str]) -> 
     missing = [(need, evidence.unseen[need]) for need in rule.needs if need in evidence.unseen]
     if missing:
         return Judgement(rule, (), 0, (), tuple(Gap(error.path, error.reason) for _need, error in missing[:1]))
-    findings = []  # type: List[Finding]
-    reasons = []  # type: List[str]
-    gaps = []  # type: List[Gap]
+    findings: List[Finding] = []
+    reasons: List[str] = []
+    gaps: List[Gap] = []
     passed = 0
     try:
         for verdict in rule.judge(evidence, policy):

@@ -40,8 +40,8 @@ def build(host: Host, evidence: Any, policy: Policy, judgements: Sequence[Any], 
     identity = _host(host, evidence, tags)
     today = time.strftime("%Y-%m-%d", time.gmtime(host.clock().wall))
     waivers = policy.waivers()
-    findings = []  # type: List[Dict[str, Any]]
-    table = []  # type: List[Dict[str, Any]]
+    findings: List[Dict[str, Any]] = []
+    table: List[Dict[str, Any]] = []
     for judgement in judgements:
         own = [_finding(judgement.rule, finding) for finding in judgement.findings]
         own.extend(_unknowns(judgement.rule, judgement.unknown))
@@ -67,7 +67,7 @@ def build(host: Host, evidence: Any, policy: Policy, judgements: Sequence[Any], 
 
 def _section(collect: Any, evidence: Any, errors: List[str]) -> Dict[str, Any]:
     try:
-        section = collect(evidence)  # type: Dict[str, Any]
+        section: Dict[str, Any] = collect(evidence)
         return section
     except Exception as error:  # a fault of ours must not cost the findings
         errors.append("%s: %s: %s" % (collect.__module__, type(error).__name__, error))
@@ -137,12 +137,12 @@ def in_force(finding: Dict[str, Any]) -> bool:
 
 
 def _rule_row(judgement: Any, own: Sequence[Dict[str, Any]], omitted: int) -> Dict[str, Any]:
-    counts = {}  # type: Dict[str, int]
+    counts: Dict[str, int] = {}
     for finding in own:
         counts[finding["status"]] = counts.get(finding["status"], 0) + 1
     if judgement.passed:
         counts["pass"] = judgement.passed
-    row = {"rule": judgement.rule.id, "status": judgement.status, "counts": counts}  # type: Dict[str, Any]
+    row: Dict[str, Any] = {"rule": judgement.rule.id, "status": judgement.status, "counts": counts}
     if judgement.not_applicable:
         row["not_applicable"] = [shown(reason) for reason in judgement.not_applicable]
     if omitted:

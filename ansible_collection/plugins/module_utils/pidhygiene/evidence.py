@@ -6,21 +6,12 @@ A rule names what it needs; only that is read. What could not be read at all is 
 the rule becomes ``unknown`` with that cause instead of passing. To add a source, add one line to SOURCES.
 """
 
-from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from .host import Host, HostError
 from .readers import (
-    cgroups,
-    kernel_budgets,
-    memory_maps,
-    process_details,
-    processes,
-    stuck,
-    sysctl_files,
-    user_namespaces,
-    visibility,
-    watches,
-    zombies,
+    cgroups, distribution, kernel_budgets, memory_maps, packages, process_details, processes, stuck, sysctl_files, user_namespaces,
+    users, visibility, watches, zombies,
 )
 
 
@@ -44,9 +35,9 @@ class Evidence(object):
 
     def __init__(self, previous: Optional[Dict[str, Any]] = None) -> None:
         self.previous = previous  # marks of the last audit of this host, same boot or not; None without one
-        self.seen = {}  # type: Dict[str, Any]
-        self.unseen = {}  # type: Dict[str, HostError]
-        self.broken = []  # type: List[str]  # readers that failed by a fault of ours
+        self.seen: Dict[str, Any] = {}
+        self.unseen: Dict[str, HostError] = {}
+        self.broken: List[str] = []  # readers that failed by a fault of ours
 
     def __getattr__(self, name: str) -> Any:
         seen = self.__dict__.get("seen", {})
@@ -65,6 +56,9 @@ SOURCES = (
     Source("machine", (), lambda host, seen: host.machine()),
     Source("clock", (), lambda host, seen: host.clock()),
     Source("boot_id", (), lambda host, seen: host.read_text("/proc/sys/kernel/random/boot_id").strip()),
+    Source("users", (), lambda host, seen: users.read(host)),
+    Source("distribution", (), lambda host, seen: distribution.read(host)),
+    Source("packages", (), lambda host, seen: packages.read(host)),
     Source("processes", (), lambda host, seen: processes.read(host)),
     Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
@@ -85,7 +79,7 @@ NAMES = frozenset(source.name for source in SOURCES)
 def closure(wanted: Iterable[str]) -> Set[str]:
     """These sources and all that they are read from."""
     by_name = {source.name: source for source in SOURCES}
-    found = set()  # type: Set[str]
+    found: Set[str] = set()
     left = list(wanted)
     while left:
         name = left.pop()

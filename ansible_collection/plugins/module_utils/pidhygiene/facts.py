@@ -11,7 +11,7 @@ SOURCES = ("budgets",)
 
 
 def collect(evidence: Any) -> Dict[str, Any]:
-    found = {}  # type: Dict[str, Any]
+    found: Dict[str, Any] = {}
     if evidence.has("budgets"):
         found["kernel"] = {"pid_max": evidence.budgets.pid_max, "threads_max": evidence.budgets.threads_max}
     return found

@@ -15,7 +15,7 @@ import errno
 import os
 import stat as stat_bits
 import time
-from typing import Any, Dict, List, NamedTuple, NoReturn, Sequence
+from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Type
 
 READ_LIMIT = 1024 * 1024  # bytes; a configuration file beyond this is reported, not read
 MAX_LINKS = 40  # as the kernel's MAXSYMLINKS (include/linux/namei.h)
@@ -187,8 +187,8 @@ class LiveHost(Host):
         self.root = os.path.abspath(root)
         self._started = (time.time(), time.monotonic())
         self.deadline = time.monotonic() + deadline_s
-        self._clock = None  # type: Optional[Clock]
-        self._remote_mounts = {}  # type: Dict[str, List[str]]
+        self._clock: Optional[Clock] = None
+        self._remote_mounts: Dict[str, List[str]] = {}
 
     # -- primitives ------------------------------------------------------------------------------------------
 
@@ -358,8 +358,8 @@ class _Walk(object):
         self._base = host.base(root)
         self._remote = host.remote_mounts(self._base)
         self._follow_last = follow_last
-        self._fds = []  # type: List[int]
-        self._names = []  # type: List[str]
+        self._fds: List[int] = []
+        self._names: List[str] = []
 
     @property
     def parent(self) -> int:
@@ -480,7 +480,7 @@ def _file_stat(found: os.stat_result) -> FileStat:
     )
 
 
-_ERRORS = {
+_ERRORS: Dict[Optional[int], Tuple[Type[HostError], str]] = {
     errno.ENOENT: (Missing, "does not exist"),
     errno.ENOTDIR: (Missing, "does not exist"),
     errno.ESRCH: (Missing, "the process has gone"),
@@ -488,7 +488,7 @@ _ERRORS = {
     errno.EPERM: (Denied, "permission denied"),
     errno.ELOOP: (Unsafe, "too many levels of links"),
     errno.ENXIO: (Unsafe, "not a regular file"),
-}  # type: Dict[Optional[int], Tuple[Type[HostError], str]]
+}
 
 
 def _raise(path: str, error: OSError) -> NoReturn:

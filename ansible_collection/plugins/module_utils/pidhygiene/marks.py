@@ -20,7 +20,7 @@ def usable(previous: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
 
 
 def collect(evidence: Any) -> Dict[str, Any]:
-    found = {"version": VERSION}  # type: Dict[str, Any]
+    found: Dict[str, Any] = {"version": VERSION}
     if evidence.has("boot_id"):
         found["boot_id"] = evidence.boot_id
     if evidence.has("clock"):

@@ -12,7 +12,7 @@ MOST = 20  # rows of each kind
 
 
 def collect(evidence: Any) -> Dict[str, Any]:
-    found = {}  # type: Dict[str, Any]
+    found: Dict[str, Any] = {}
     if evidence.has("budgets"):
         found["tasks"] = evidence.budgets.tasks
         found["budgets"] = {
@@ -36,7 +36,7 @@ def _budget(budget: Optional[headroom.Budget]) -> Optional[Dict[str, Any]]:
 
 
 def _zombies(evidence: Any) -> Dict[str, Any]:
-    rows = []  # type: List[Dict[str, Any]]
+    rows: List[Dict[str, Any]] = []
     for brood in evidence.zombies.broods[:MOST]:
         detail = evidence.details.of.get(brood.parent.pid) if evidence.has("details") else None
         rows.append({

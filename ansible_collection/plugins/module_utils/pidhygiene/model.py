@@ -5,7 +5,7 @@
 Readers produce facts and gaps; rules turn facts into findings; audit.py turns findings into the result document.
 """
 
-from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 UNLIMITED = 2 ** 64 - 1  # every spelling of infinity (unlimited, infinity, max, -1), as the kernel's unsigned RLIM_INFINITY
 
@@ -112,7 +112,7 @@ def rule(
 
 def grouped(gaps: Iterable[Gap]) -> Iterator[Tuple[str, List[Gap]]]:
     """Gaps by reason, in order of first appearance of the reason, sorted."""
-    by_reason = {}  # type: Dict[str, List[Gap]]
+    by_reason: Dict[str, List[Gap]] = {}
     for gap in gaps:
         by_reason.setdefault(gap.reason, []).append(gap)
     for reason in sorted(by_reason):

@@ -24,7 +24,7 @@ def command_line(program: str, arguments: Sequence[str]) -> str:
 
 def user_name(evidence: Any, uid: int) -> str:
     """The account's name where /etc/passwd has one, else "uid N"."""
-    user = evidence.users.by_uid(uid) if evidence.has("users") else None
+    user = evidence.users.by_uid.get(uid) if evidence.has("users") else None
     return user.name if user else "uid %d" % uid
 
 

@@ -5,7 +5,7 @@
 Only processes whose address space could hold so many are read; the others cannot be near the limit.
 """
 
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
@@ -24,8 +24,8 @@ class MemoryMaps(NamedTuple):
 
 def read(host: Host, table: ProcessTable, budgets: KernelBudgets) -> MemoryMaps:
     """Never raises. Tasks in state D are passed over: their map may be locked."""
-    count = {}  # type: Dict[int, int]
-    gaps = []  # type: List[Gap]
+    count: Dict[int, int] = {}
+    gaps: List[Gap] = []
     if not budgets.max_map_count:
         return MemoryMaps({}, ())
     least = int(budgets.max_map_count * NEAR) * table.machine.page_size

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tasks in uninterruptible sleep, and since when: dead NFS servers and disks pile them up."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from ..host import Host, HostError
 from ..model import Gap
@@ -25,8 +25,8 @@ class Stuck(NamedTuple):
 
 def read(host: Host, table: ProcessTable) -> Stuck:
     """Touches nothing of a stuck task that could block: only stat, sched and wchan. Never raises."""
-    tasks = []  # type: List[StuckTask]
-    gaps = []  # type: List[Gap]
+    tasks: List[StuckTask] = []
+    gaps: List[Gap] = []
     stuck = [process for process in table.live() if process.state == "D"]
     for process in stuck[:LOOKED_AT]:
         channel = ""

@@ -24,8 +24,8 @@ class SysctlFiles(NamedTuple):
 
 def read(host: Host) -> SysctlFiles:
     """Never raises."""
-    gaps = []  # type: List[Gap]
-    winners = {}  # type: Dict[str, str]
+    gaps: List[Gap] = []
+    winners: Dict[str, str] = {}
     for directory in reversed(DIRECTORIES):
         try:
             names = host.list(directory)
@@ -37,7 +37,7 @@ def read(host: Host) -> SysctlFiles:
         for name in names:
             if name.endswith(".conf"):
                 winners[name] = "%s/%s" % (directory, name)
-    values = {}  # type: Dict[str, Configured]
+    values: Dict[str, Configured] = {}
     for path in [winners[name] for name in sorted(winners)] + ["/etc/sysctl.conf"]:
         try:
             text = host.read_text(path)

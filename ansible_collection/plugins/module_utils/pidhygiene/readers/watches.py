@@ -19,8 +19,8 @@ class Watches(NamedTuple):
 
 def read(host: Host, table: ProcessTable, details: Details) -> Watches:
     """Never raises. Processes with the fewest descriptors first, so that one giant does not cost all others."""
-    instances = {}  # type: Dict[int, int]
-    gaps = []  # type: List[Gap]
+    instances: Dict[int, int] = {}
+    gaps: List[Gap] = []
     left = DESCRIPTORS_LOOKED_AT
     order = sorted((detail.open_files or 0, pid) for pid, detail in details.of.items() if detail.open_files is not None)
     for open_files, pid in order:

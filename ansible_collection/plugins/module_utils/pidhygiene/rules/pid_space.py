@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-PID: the machine's own budgets: tasks, numbers, and whatever else refuses a fork or a thread."""
 
-from typing import Any, Iterator, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import headroom, marks, wording
 from ..model import (
@@ -127,15 +127,17 @@ def kernel_limits_low(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 
 def _persisted(evidence: Any, name: str, running: int) -> Verdict:
+    """A vendor's file that was not applied is no wish of anybody here; a file of the administrator is."""
     configured = evidence.sysctl_files.values.get(name)
     if configured is None or configured.value == str(running):
         return Passed()
+    wished = configured.source.startswith(("/etc/", "/run/"))
     return Finding(
-        WARN, MED, Subject("host", name),
-        "%s runs with %d, but %s says %s: the next boot changes it; apply the file or correct it." % (
+        WARN if wished else INFO, MED if wished else SEVERITY_INFO, Subject("host", name, name + "|persisted"),
+        "%s runs with %d, but %s says %s: the next boot may change it; apply the file or correct it." % (
             name, running, shown(configured.source), shown(configured.value)),
         evidence=(Seen("/proc/sys/" + name.replace(".", "/"), "%d" % running), Seen(configured.source, configured.value)),
-        remedy=Remedy("kernel_limits", ((name, running),)),
+        remedy=Remedy("kernel_limits", ((name, configured.value),)),
     )
 
 
@@ -145,8 +147,8 @@ def _persisted(evidence: Any, name: str, running: int) -> Verdict:
 )
 def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """The numbers stand in ``measures``; findings only for the units large enough that somebody wonders."""
-    largest = {}  # type: Dict[str, Tuple[int, int]]
-    tasks = {}  # type: Dict[str, int]
+    largest: Dict[str, Tuple[int, int]] = {}
+    tasks: Dict[str, int] = {}
     for pid, detail in evidence.details.of.items():
         if detail.unit is not None:
             threads = evidence.processes.processes[pid].threads
@@ -219,7 +221,7 @@ def _rejections(evidence: Any, path: str, group: Any, since: Optional[int]) -> F
 def stuck_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if evidence.stuck.gaps:
         yield Unknown(evidence.stuck.gaps)
-    groups = {}  # type: Dict[Tuple[str, str], List[Any]]
+    groups: Dict[Tuple[str, str], List[Any]] = {}
     for task in evidence.stuck.tasks:
         if task.idle_s is not None and task.idle_s >= policy["uninterruptible.stuck_after"]:
             groups.setdefault((task.process.comm, wording.unit_of(evidence, task.process.pid) or ""), []).append(task)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-ZMB: zombies, who does not reap them, and what they will exhaust."""
 
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import headroom, leak, marks, wording
 from ..model import (
@@ -77,7 +77,7 @@ def _grade(evidence: Any, policy: Any, brood: Brood) -> Optional[Tuple[str, str]
 def charged_budgets(evidence: Any, brood: Brood) -> List[headroom.Budget]:
     """The limits that these zombies eat: those of their users' processes, of the parent's cgroups, of the machine."""
     counts = headroom.user_tasks(evidence)
-    found = []  # type: List[headroom.Budget]
+    found: List[headroom.Budget] = []
     main_uid = brood.users[0][0] if brood.users else None
     if main_uid is not None and main_uid in counts:
         soft = _session_soft_nproc(evidence, main_uid)
@@ -93,7 +93,7 @@ def charged_budgets(evidence: Any, brood: Brood) -> List[headroom.Budget]:
 
 def _session_soft_nproc(evidence: Any, uid: int) -> Optional[Tuple[int, str]]:
     """The lowest soft limit that a live process of the user runs under: that one is refused first."""
-    lowest = None  # type: Optional[Tuple[int, str]]
+    lowest: Optional[Tuple[int, str]] = None
     for pid, detail in evidence.details.of.items():
         status = evidence.processes.status.get(pid)
         if status is None or status.uid != uid or not detail.limits or headroom.exempt_from_nproc(evidence, pid) or _sandbox(status, detail):
@@ -166,7 +166,7 @@ def _cure(brood: Brood, unit: Optional[str]) -> str:
 def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for gap in _gaps(evidence):
         yield gap
-    if not marks.same_boot(evidence):
+    if evidence.zombies.broods and not marks.same_boot(evidence):
         yield NotApplicable("growth between audits needs marks of an earlier audit of this boot; start times are used alone")
     for brood in evidence.zombies.broods:
         rate = leak.of_brood(evidence, brood)
@@ -314,7 +314,7 @@ def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
     NEEDS + ("cron",), USES + ("units",),
 )
 def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    leaking = {}  # type: Dict[str, Brood]
+    leaking: Dict[str, Brood] = {}
     for brood in evidence.zombies.broods:
         if brood.persistent >= policy["zombies.warn_growing"]:
             for name in _service_names(evidence, brood):

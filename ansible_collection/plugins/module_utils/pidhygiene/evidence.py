@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from .host import Host, HostError
 from .readers import (
-    cgroups, distribution, kernel_budgets, memory_maps, packages, process_details, processes, stuck, sysctl_files, user_namespaces,
+    cgroups, distribution, fork_failures, kernel_budgets, memory_maps, packages, process_details, processes, stuck, sysctl_files, user_namespaces,
     users, visibility, watches, zombies,
 )
 
@@ -64,6 +64,7 @@ SOURCES = (
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
     Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),
     Source("zombies", ("processes",), lambda host, seen: zombies.read(host, seen.processes)),
+    Source("fork_failures", (), lambda host, seen: fork_failures.read(host)),
     Source("stuck", ("processes",), lambda host, seen: stuck.read(host, seen.processes)),
     Source("memory_maps", ("processes", "budgets"), lambda host, seen: memory_maps.read(host, seen.processes, seen.budgets)),
     Source("sysctl_files", (), lambda host, seen: sysctl_files.read(host)),

@@ -96,6 +96,12 @@ class ClockState(NamedTuple):
     maxerror_us: int
 
 
+class JournalPage(NamedTuple):
+    entries: Tuple[Dict[str, str], ...]  # newest first: MESSAGE, _SYSTEMD_UNIT, SYSLOG_IDENTIFIER, _PID, and "at", seconds since the epoch
+    looked_at: int
+    complete: bool  # False: bounded before everything since then was seen
+
+
 class Effort(NamedTuple):
     """What the audit itself cost."""
 
@@ -109,6 +115,10 @@ class Host(object):
 
     def read(self, path: str, limit: int = READ_LIMIT, root: str = "/") -> bytes:
         """The whole content. Errors: Missing, Denied, Unsafe (no regular file, above ``limit`` bytes, remote)."""
+        raise NotImplementedError
+
+    def read_tail(self, path: str, size: int) -> bytes:
+        """At most the last ``size`` bytes, from the first whole line on."""
         raise NotImplementedError
 
     def list(self, path: str, root: str = "/") -> List[str]:
@@ -134,8 +144,8 @@ class Host(object):
         """Unit id to properties, of all loaded units whose name matches one of the patterns."""
         raise NotImplementedError
 
-    def journal(self, matches: Sequence[str], since: float, limit: int) -> List[Dict[str, str]]:
-        """Entries (newest first, at most ``limit``) with a field match, not older than ``since`` (seconds since the epoch)."""
+    def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
+        """Entries since then that match one of the fields and hold one of the texts (lower case); ``limit`` bounds the entries looked at."""
         raise NotImplementedError
 
     def clock(self) -> Clock:
@@ -203,6 +213,20 @@ class LiveHost(Host):
         except OSError as error:
             _raise(path, error)
 
+    def read_tail(self, path: str, size: int) -> bytes:
+        self._check_time(path)
+        try:
+            fd = self._open_file(path, "/")
+            try:
+                start = max(0, os.fstat(fd).st_size - size)
+                os.lseek(fd, start, os.SEEK_SET)
+                data = os.read(fd, size)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            _raise(path, error)
+        return data.partition(b"\n")[2] if start else data
+
     def list(self, path: str, root: str = "/") -> List[str]:
         self._check_time(path)
         try:
@@ -265,11 +289,11 @@ class LiveHost(Host):
         self._check_bus()
         return bus.unit_properties(patterns, names, self.deadline)
 
-    def journal(self, matches: Sequence[str], since: float, limit: int) -> List[Dict[str, str]]:
+    def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
         from . import journal
 
         self._check_bus()
-        return journal.entries(matches, since, limit, self.deadline)
+        return journal.entries(matches, contains, since, limit, self.deadline)
 
     def clock(self) -> Clock:
         if self._clock is None:

@@ -7,7 +7,10 @@ Marks hold identities (pid and start time, inode of a cgroup) so that nothing is
 
 from typing import Any, Dict, Optional
 
-SOURCES = ("boot_id", "processes", "zombies", "cgroups", "clock")
+from .model import UNLIMITED
+from .text import shown
+
+SOURCES = ("boot_id", "clock", "processes", "details", "zombies", "cgroups", "stuck")
 VERSION = 1
 MOST = 200  # rows of each kind
 
@@ -30,12 +33,37 @@ def collect(evidence: Any) -> Dict[str, Any]:
         found["zombies"] = {
             identity(brood.parent): brood.persistent for brood in evidence.zombies.broods[:MOST] if brood.persistent
         }
+    if evidence.has("details") and evidence.has("processes"):
+        found["open_files"] = _open_files(evidence)
+    if evidence.has("stuck"):
+        found["stuck"] = _stuck(evidence)
     if evidence.has("cgroups"):
         found["refused"] = {
             "%s#%d" % (path, group.inode): group.refused
             for path, group in sorted(evidence.cgroups.groups.items())[:MOST] if group.refused
         }
     return found
+
+
+def _open_files(evidence: Any) -> Dict[str, int]:
+    """Descriptors of the processes that use at least half of their limit."""
+    found = {}
+    for pid, detail in sorted(evidence.details.of.items()):
+        process = evidence.processes.processes.get(pid)
+        soft = detail.limits.get("nofile", (UNLIMITED, UNLIMITED))[0] if detail.limits else UNLIMITED
+        if process is not None and detail.open_files is not None and soft != UNLIMITED and detail.open_files * 2 >= soft:
+            found[identity(process)] = detail.open_files
+    return dict(sorted(found.items())[:MOST])
+
+
+def _stuck(evidence: Any) -> Dict[str, int]:
+    """Tasks in state D by command and unit."""
+    found: Dict[str, int] = {}
+    for task in evidence.stuck.tasks:
+        detail = evidence.details.of.get(task.process.pid) if evidence.has("details") else None
+        key = "%s|%s" % (shown(task.process.comm), (detail.unit if detail else None) or "")
+        found[key] = found.get(key, 0) + 1
+    return dict(sorted(found.items())[:MOST])
 
 
 def identity(process: Any) -> str:

@@ -6,7 +6,7 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import pid_space, zombies
+from . import limits_in_force, pid_space, zombies
 
 RULES = (
     zombies.persistent_zombies,
@@ -15,6 +15,11 @@ RULES = (
     zombies.held_by_tracer,
     zombies.why_not_reaped,
     zombies.init_does_not_reap,
+    limits_in_force.user_close_to_nproc,
+    limits_in_force.invisible_tasks,
+    limits_in_force.open_files_near_limit,
+    limits_in_force.setuid_into_full_user,
+    limits_in_force.forks_failed_in_log,
     pid_space.near_threads_max,
     pid_space.pid_numbers_nearly_used,
     pid_space.kernel_limits_low,

@@ -91,7 +91,7 @@ class _Connection(object):
         self._socket.close()
 
     def _connect(self) -> socket.socket:
-        failure = Missing("systemd", "no systemd manager here")  # type: HostError
+        failure: HostError = Missing("systemd", "no systemd manager here")
         for address in (PRIVATE_SOCKET,) + SYSTEM_BUS_SOCKETS:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             try:

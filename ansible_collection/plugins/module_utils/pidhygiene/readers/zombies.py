@@ -35,7 +35,7 @@ class Brood(NamedTuple):
 
     parent: Process
     parent_command: Command
-    count: int
+    zombies: int
     persistent: int  # of them: dead for at least PERSISTENT_S, extrapolated from the sample where one was taken
     older: Dict[int, int]  # seconds to how many have been dead for at least that long
     oldest_s: Optional[float]  # longest time dead; None when it cannot be known
@@ -72,17 +72,18 @@ AGE_STEPS_S = (60, 600, 3600)
 
 def read(host: Host, table: ProcessTable) -> Zombies:
     """Never raises."""
-    gaps = []  # type: List[Gap]
+    gaps: List[Gap] = []
     groups = table.zombies_by_parent()
     clock_now = _scheduler_now(host) if groups else None
-    ages = {}  # type: Dict[int, float]
+    ages: Dict[int, float] = {}
     if clock_now is not None:
         for group in groups.values():
             for process in sample(group, AGES_READ):
                 age = _dead_for(host, process.pid, clock_now)
                 if age is not None:
                     ages[process.pid] = age
-    waited, confirmed = 0.0, {}  # type: float, Dict[int, bool]
+    waited = 0.0
+    confirmed: Dict[int, bool] = {}
     suspects = [pid for pid, group in groups.items() if len(group) >= SUSPECT]
     if suspects and not ages:
         waited, confirmed = _second_look(host, [process for pid in suspects for process in sample(groups[pid], AGES_READ)], gaps)
@@ -93,12 +94,12 @@ def read(host: Host, table: ProcessTable) -> Zombies:
         parent = table.processes.get(parent_pid)
         if own and parent is not None:
             broods.append(_brood(host, table, parent, own, ages, confirmed))
-    broods.sort(key=lambda brood: (-brood.count, brood.parent.pid))
+    broods.sort(key=lambda brood: (-brood.zombies, brood.parent.pid))
     return Zombies(
         tuple(broods),
         tuple(_traced(host, table, table.processes[pid], ages) for pid in sorted(traced_pids) if table.processes[pid].zombie),
         tuple(process for process in table.processes.values() if process.state == "Z" and process.threads > 1),
-        sum(brood.count for brood in broods), waited, "sched" if ages else ("second look" if confirmed else "nothing"), tuple(gaps),
+        sum(brood.zombies for brood in broods), waited, "sched" if ages else ("second look" if confirmed else "nothing"), tuple(gaps),
     )
 
 
@@ -118,7 +119,7 @@ def _brood(
     return Brood(
         parent=parent,
         parent_command=read_command(host, parent),
-        count=len(group),
+        zombies=len(group),
         persistent=persistent,
         older={step: int(round(sum(1 for age in known if age >= step) * share)) for step in AGE_STEPS_S} if known else {},
         oldest_s=max(known) if known else None,
@@ -135,7 +136,7 @@ Counted = TypeVar("Counted", int, str)
 
 
 def _most_first(values: Iterable[Counted]) -> Tuple[Tuple[Counted, int], ...]:
-    counts = {}  # type: Dict[Counted, int]
+    counts: Dict[Counted, int] = {}
     for value in values:
         counts[value] = counts.get(value, 0) + 1
     return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0]))))

@@ -11,6 +11,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ GARBAGE = ["12k", "0x40", "-5", "+7", "abc", "12 34", "99999999999999999999", "1
            "2000000", "0", "1e3", "--1", "-0", "307445734561825861", "18014398509481984", "18014398509481983", "unlimited!", "_", "4:5",
            "-99999999999999999999", "-18446744073709551615"]
 UNITS = {"as": 1024, "core": 1024, "data": 1024, "fsize": 1024, "memlock": 1024, "rss": 1024, "stack": 1024, "cpu": 60}
+FOLDERS = ["/", "/usr"]  # to change root to; one that is not there refuses the session, which limits.conf alone cannot tell
 STARTABLE = ["nproc", "nofile", "core", "memlock", "sigpending", "msgqueue", "locks", "rtprio", "nice", "rss"]  # python lives on without
 
 
@@ -108,7 +110,7 @@ def domains_beside(user: str, dice: random.Random) -> str:
 
 def value_for(item: str, dice: random.Random) -> str:
     if item == "chroot":
-        return dice.choice(["/", "/usr", "/USR"])  # a folder that is not there refuses the session, which no reader of limits.conf can know
+        return dice.choice([*FOLDERS, "/USR"])
     roll = dice.random()
     if roll < 0.12:
         return dice.choice(GARBAGE)
@@ -127,7 +129,7 @@ def value_for(item: str, dice: random.Random) -> str:
 
 
 def line_for(user: str, item: str, dice: random.Random, domain: str | None = None) -> str:
-    kind = dice.choice(["soft", "soft", "hard", "hard", "-", "-", "-"]) if dice.random() < 0.96 else dice.choice(["both", "SOFT", "Hard", "--", "s"])
+    kind = dice.choice(["soft", "soft", "hard", "hard", "-", "-", "-"] if dice.random() < 0.96 else ["both", "SOFT", "Hard", "--", "s"])
     fields = [domain or domains_beside(user, dice), kind, item, value_for(item, dice)]
     roll = dice.random()
     if roll < 0.02:
@@ -166,7 +168,8 @@ def random_case(dice: random.Random) -> Case:
         other = dice.choice(ITEMS) if dice.random() < 0.8 else dice.choice(ODD_ITEMS)
         lines.append(line_for(case.user, other, dice, domains_for(case.user, dice) if dice.random() < 0.6 else None))
     if dice.random() < 0.06:
-        lines.append(f"{domains_for(case.user, dice) if dice.random() < 0.5 else domains_beside(case.user, dice)} {dice.choice(['-', '-', '-x', 'soft'])}")
+        domain = domains_for(case.user, dice) if dice.random() < 0.5 else domains_beside(case.user, dice)
+        lines.append(f"{domain} {dice.choice(['-', '-', '-x', 'soft'])}")
     if dice.random() < 0.05:
         lines.append(long_line(case.user, dice))
     dice.shuffle(lines)
@@ -251,7 +254,7 @@ def our_session(folder: Path, case: Case, everybody: users.Users, flavour: limit
                 nr_open: int, may_raise: bool) -> limits_conf.Session:
     """The same case through our reader and resolver, from files."""
     root = folder / "case"
-    subprocess.run(["rm", "-rf", root], check=True)
+    shutil.rmtree(root, ignore_errors=True)
     (root / "etc/security/limits.d").mkdir(parents=True)
     for path, text in case.files.items():
         target = os.fsencode(root / "etc/security") + b"/" + path.encode("utf-8")
@@ -266,7 +269,8 @@ def our_session(folder: Path, case: Case, everybody: users.Users, flavour: limit
     account = everybody.account(case.user)
     assert account is not None
     start = {**process_1, **{item: (pair[0], pair[1]) for item, pair in case.start.items()}}
-    return limits_conf.session_limits(conf.sources_for(case.arguments), account, flavour, start, process_1, nr_open, case.arguments, may_raise)
+    sources = conf.sources_for(case.arguments)
+    return limits_conf.session_limits(sources, account, flavour, start, process_1, nr_open, case.arguments, may_raise)
 
 
 def batches(dice: random.Random, count: int) -> Iterator[list[Case]]:
@@ -305,11 +309,11 @@ def compare(tree: Tree, flavour: limits_conf.Flavour, library: str, module: str,
 
 def differences(ours: limits_conf.Session, seen: dict[str, object]) -> dict[str, object]:
     """Field to (ours, real)."""
-    nothing_else = ours.exempt is not None or not ours.opened
-    chroot = ours.winners.get(("chroot", ""))
+    chroot = ours.winners.get(("chroot", "")) if ours.opened else None
+    opened = ours.opened and (chroot is None or chroot.value in FOLDERS)
     mine = {
-        "opened": ours.opened, "nice": max(-20, min(19, ours.values.get("priority", 0))),
-        "no_new_privs": ours.values.get("nonewprivs", 0), "root": chroot.value if chroot and not nothing_else else "/",
+        "opened": opened, "nice": max(-20, min(19, ours.values.get("priority", 0))),
+        "no_new_privs": ours.values.get("nonewprivs", 0), "root": chroot.value if chroot and opened else "/",
         **{item: list(pair) for item, pair in ours.limits.items()},
     }
     real = {"opened": seen["result"] == 0, "nice": seen["nice"], "no_new_privs": seen["no_new_privs"], "root": seen["root"],

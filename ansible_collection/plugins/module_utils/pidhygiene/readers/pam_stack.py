@@ -20,6 +20,7 @@ SERVICES = ("sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d")
 VENDOR_FOLDERS = ("/usr/etc/pam.d", "/usr/share/pam.d")  # where a distribution builds one in; Debian does not
 CONFIG = "/etc/pam.conf"
+MOST_LINES = 5000  # of one stack; files that include each other many times over have no end
 DEPTH = 16  # PAM_SUBSTACK_MAX_LEVEL; of includes too since 1.6.0, before that a loop of includes ends in a crash
 
 SSHD_CONFIG = "/etc/ssh/sshd_config"
@@ -37,6 +38,7 @@ CONTROLS = {
 }
 FAILS = {"default": BAD}
 
+Chain = Tuple[str, ...]  # the service's file, and the files included on the way to a line
 MODULE, SUBSTACK, BROKEN = "module", "substack", "broken"
 
 # Modules whose session part always succeeds or always fails.
@@ -92,7 +94,7 @@ class PamStacks(NamedTuple):
     @property
     def conf_files(self) -> Tuple[str, ...]:
         """The files that pam_limits is told to read with conf=."""
-        found = set()
+        found = set()  # type: Set[str]
         for stack in self.stacks.values():
             for arguments in stack.arguments("pam_limits.so"):
                 found.update(argument[len("conf="):] for argument in arguments if argument.startswith("conf="))
@@ -125,6 +127,7 @@ class _Files(object):
         self.host = host
         self.debian = debian
         self.gaps = []  # type: List[Gap]
+        self.left = MOST_LINES
         self._lines = {}  # type: Dict[str, Optional[List[Tuple[int, str]]]]
         self.folders = [folder for folder in FOLDERS + (() if debian else VENDOR_FOLDERS) if self._is_folder(folder)]
 
@@ -148,8 +151,16 @@ class _Files(object):
                 gap = Gap(path, error.reason)
                 if gap not in self.gaps:
                     self.gaps.append(gap)
-                raise _Unread(gap)
+                raise _Unread(gap) from error
         return self._lines[path]
+
+    def count_line(self, path: str) -> None:
+        """Errors: _Unread, when one stack has too many."""
+        self.left -= 1
+        if self.left < 0:
+            gap = Gap(path, "more than %d lines with all that it includes" % MOST_LINES)
+            self.gaps.append(gap)
+            raise _Unread(gap)
 
     def service(self, name: str) -> Tuple[str, Optional[List[Tuple[int, str]]]]:
         for folder in self.folders:
@@ -203,14 +214,15 @@ def words(line: str) -> List[str]:
 
 
 def _stack(files: _Files, service: str) -> Stack:
+    files.left = MOST_LINES
     try:
         if not files.folders:
             return Stack(service, "", tuple(_from_config(files, service)), ())
         path, lines = files.service(service)
-        steps = list(_session_steps(files, path, lines, False, 0, 0)) if lines is not None else []
+        steps = list(_session_steps(files, (path,), lines, False, 0)) if lines is not None else []
         if not steps:
             other, default = files.service("other")
-            steps = list(_session_steps(files, other, default, False, 0, 0)) if default is not None else []
+            steps = list(_session_steps(files, (other,), default, False, 0)) if default is not None else []
         return Stack(service, path, tuple(steps), ())
     except _Unread as error:
         return Stack(service, error.gap.source, (), (error.gap,))
@@ -225,57 +237,57 @@ def _from_config(files: _Files, service: str) -> Iterator[Step]:
             head, _blank, rest = line.strip(" \t").replace("\t", " ").partition(" ")
             if head.lower() == wanted:
                 chosen.append((number, rest))
-        steps = list(_session_steps(files, CONFIG, chosen, False, 0, 0))
+        steps = list(_session_steps(files, (CONFIG,), chosen, False, 0))
         if steps:
             return iter(steps)
     return iter(())
 
 
-def _session_steps(
-    files: _Files, path: str, lines: Sequence[Tuple[int, str]], only: bool, depth: int, level: int
-) -> Iterator[Step]:
+def _session_steps(files: _Files, chain: Chain, lines: Sequence[Tuple[int, str]], only: bool, level: int) -> Iterator[Step]:
     """``only``: the file was included for its session lines, so that a line of no known type counts as one, and fails."""
     for number, line in lines:
+        files.count_line(chain[0])
         fields = words(line)
         kind = (fields.pop(0) if fields else "").lstrip("-").lower()
         if kind == "@include" and files.debian:
-            for step in _include(files, path, number, fields[:1], only, depth, level):
+            for step in _include(files, chain, number, fields[:1], only, level):
                 yield step
         elif kind == "session":
-            for step in _session_line(files, path, number, fields, depth, level):
+            for step in _session_line(files, chain, number, fields, level):
                 yield step
         elif only and kind not in ("auth", "account", "password"):
-            yield Step(path, number, BROKEN, FAILS, "", (), level)
+            yield _broken(chain, number, level)
 
 
-def _session_line(files: _Files, path: str, number: int, fields: List[str], depth: int, level: int) -> Iterator[Step]:
-    control = fields[0] if fields else ""
-    if control.lower() == "include":
-        return _include(files, path, number, fields[1:2], True, depth, level)
-    if control.lower() == "substack":
-        return _substack(files, path, number, fields[1:2], depth, level)
+def _session_line(files: _Files, chain: Chain, number: int, fields: List[str], level: int) -> Iterator[Step]:
+    control = fields[0].lower() if fields else ""
+    if control == "include":
+        return _include(files, chain, number, fields[1:2], True, level)
+    if control == "substack":
+        return _substack(files, chain, number, fields[1:2], level)
     if len(fields) < 2:
-        return iter((Step(path, number, BROKEN, FAILS, "", (), level),))
-    actions = CONTROLS.get(control.lower()) or parse_control(control)
-    return iter((Step(path, number, MODULE, actions, fields[1].rpartition("/")[2], tuple(fields[2:]), level),))
+        return iter((_broken(chain, number, level),))
+    actions = CONTROLS.get(control) or parse_control(fields[0])
+    return iter((Step(chain[-1], number, MODULE, actions, fields[1].rpartition("/")[2], tuple(fields[2:]), level),))
 
 
-def _substack(files: _Files, path: str, number: int, names: List[str], depth: int, level: int) -> Iterator[Step]:
-    yield Step(path, number, SUBSTACK, {}, "", tuple(names), level)
-    for step in _include(files, path, number, names, True, depth, level + 1):
+def _substack(files: _Files, chain: Chain, number: int, names: List[str], level: int) -> Iterator[Step]:
+    yield Step(chain[-1], number, SUBSTACK, {}, "", tuple(names), level)
+    for step in _include(files, chain, number, names, True, level + 1):
         yield step
 
 
-def _include(files: _Files, path: str, number: int, names: List[str], only: bool, depth: int, level: int) -> Iterator[Step]:
-    lines = None
-    target = ""
-    if names and depth + 1 < DEPTH:
-        target, lines = files.included(names[0])
-    if lines is None:
-        yield Step(path, number, BROKEN, FAILS, "", (), level)
+def _include(files: _Files, chain: Chain, number: int, names: List[str], only: bool, level: int) -> Iterator[Step]:
+    target, lines = files.included(names[0]) if names else ("", None)
+    if lines is None or target in chain or len(chain) >= DEPTH:
+        yield _broken(chain, number, level)
         return
-    for step in _session_steps(files, target, lines, only, depth + 1, level):
+    for step in _session_steps(files, chain + (target,), lines, only, level):
         yield step
+
+
+def _broken(chain: Chain, number: int, level: int) -> Step:
+    return Step(chain[-1], number, BROKEN, FAILS, "", (), level)
 
 
 def parse_control(text: str) -> Dict[str, str]:

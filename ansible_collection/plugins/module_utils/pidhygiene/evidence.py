@@ -9,7 +9,10 @@ the rule becomes ``unknown`` with that cause instead of passing. To add a source
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from .host import Host, HostError
-from .readers import cgroups, kernel_budgets, process_details, processes, user_namespaces, visibility, zombies
+from .readers import (
+    cgroups, distribution, fork_failures, kernel_budgets, memory_maps, packages, process_details, processes, stuck, sysctl_files, units,
+    user_namespaces, users, visibility, watches, zombies,
+)
 
 
 class NotSeen(Exception):
@@ -32,9 +35,9 @@ class Evidence(object):
 
     def __init__(self, previous: Optional[Dict[str, Any]] = None) -> None:
         self.previous = previous  # marks of the last audit of this host, same boot or not; None without one
-        self.seen = {}  # type: Dict[str, Any]
-        self.unseen = {}  # type: Dict[str, HostError]
-        self.broken = []  # type: List[str]  # readers that failed by a fault of ours
+        self.seen: Dict[str, Any] = {}
+        self.unseen: Dict[str, HostError] = {}
+        self.broken: List[str] = []  # readers that failed by a fault of ours
 
     def __getattr__(self, name: str) -> Any:
         seen = self.__dict__.get("seen", {})
@@ -52,13 +55,23 @@ class Evidence(object):
 SOURCES = (
     Source("machine", (), lambda host, seen: host.machine()),
     Source("clock", (), lambda host, seen: host.clock()),
+    Source("boot_id", (), lambda host, seen: host.read_text("/proc/sys/kernel/random/boot_id").strip()),
+    Source("users", (), lambda host, seen: users.read(host)),
+    Source("distribution", (), lambda host, seen: distribution.read(host)),
+    Source("packages", (), lambda host, seen: packages.read(host)),
     Source("processes", (), lambda host, seen: processes.read(host)),
     Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
     Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),
     Source("zombies", ("processes",), lambda host, seen: zombies.read(host, seen.processes)),
+    Source("fork_failures", (), lambda host, seen: fork_failures.read(host)),
+    Source("stuck", ("processes",), lambda host, seen: stuck.read(host, seen.processes)),
+    Source("memory_maps", ("processes", "budgets"), lambda host, seen: memory_maps.read(host, seen.processes, seen.budgets)),
+    Source("sysctl_files", (), lambda host, seen: sysctl_files.read(host)),
     Source("details", ("processes", "hierarchy"), lambda host, seen: process_details.read(host, seen.processes, seen.hierarchy)),
+    Source("watches", ("processes", "details"), lambda host, seen: watches.read(host, seen.processes, seen.details)),
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
+    Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
     Source("cgroups", ("details", "hierarchy"), lambda host, seen: cgroups.read(host, seen.hierarchy, process_details.group_paths(seen.details))),
 )
 
@@ -68,7 +81,7 @@ NAMES = frozenset(source.name for source in SOURCES)
 def closure(wanted: Iterable[str]) -> Set[str]:
     """These sources and all that they are read from."""
     by_name = {source.name: source for source in SOURCES}
-    found = set()  # type: Set[str]
+    found: Set[str] = set()
     left = list(wanted)
     while left:
         name = left.pop()

@@ -45,8 +45,8 @@ class UserTasks(NamedTuple):
 def user_tasks(evidence: Any) -> Dict[int, UserTasks]:
     """Real uid to what is charged to it. Tasks of other user namespaces count for the creator of the namespace."""
     table = evidence.processes
-    foreign = set()  # type: Set[int]
-    hidden = {}  # type: Dict[int, int]
+    foreign: Set[int] = set()
+    hidden: Dict[int, int] = {}
     uncertain = False
     if evidence.has("user_namespaces"):
         for namespace in evidence.user_namespaces.others:
@@ -55,8 +55,8 @@ def user_tasks(evidence: Any) -> Dict[int, UserTasks]:
                 uncertain = True
             else:
                 hidden[namespace.owner] = hidden.get(namespace.owner, 0) + sum(namespace.tasks.values())
-    tasks = {}  # type: Dict[int, int]
-    zombies = {}  # type: Dict[int, int]
+    tasks: Dict[int, int] = {}
+    zombies: Dict[int, int] = {}
     for process in table.processes.values():
         if process.kernel_thread or process.pid in foreign or (process.zombie and process.ppid in foreign):
             continue
@@ -117,7 +117,7 @@ def group_budgets(evidence: Any, path: str) -> List[Budget]:
 
 def of_process(evidence: Any, pid: int, counts: Optional[Dict[int, UserTasks]] = None) -> List[Budget]:
     """What the next fork of this process is checked against, in the kernel's order; limits that are infinite are left out."""
-    found = []  # type: List[Budget]
+    found: List[Budget] = []
     status, detail = evidence.processes.status.get(pid), evidence.details.of.get(pid)
     if status is not None and detail is not None and detail.limits and not exempt_from_nproc(evidence, pid):
         soft = detail.limits.get("nproc", (UNLIMITED, UNLIMITED))[0]

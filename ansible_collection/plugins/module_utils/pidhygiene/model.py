@@ -112,7 +112,7 @@ def rule(
 
 def grouped(gaps: Iterable[Gap]) -> Iterator[Tuple[str, List[Gap]]]:
     """Gaps by reason, in order of first appearance of the reason, sorted."""
-    by_reason = {}  # type: Dict[str, List[Gap]]
+    by_reason: Dict[str, List[Gap]] = {}
     for gap in gaps:
         by_reason.setdefault(gap.reason, []).append(gap)
     for reason in sorted(by_reason):

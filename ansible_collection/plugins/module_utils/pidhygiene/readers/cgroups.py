@@ -53,7 +53,9 @@ def ancestry(path: str) -> List[str]:
 
 def read_hierarchy(host: Host) -> Hierarchy:
     """From our own mount table. Errors: HostError when it cannot be read."""
-    pids = unified = systemd = None  # type: Optional[Tuple[str, str]]
+    pids: Optional[Tuple[str, str]] = None
+    unified: Optional[Tuple[str, str]] = None
+    systemd: Optional[Tuple[str, str]] = None
     for line in host.read_text("/proc/self/mountinfo", limit=16 * 1024 * 1024).splitlines():
         field = line.split(" ")
         if "-" not in field or len(field) < field.index("-") + 4:
@@ -76,7 +78,7 @@ def read_hierarchy(host: Host) -> Hierarchy:
 
 def parse_membership(text: str) -> Dict[str, str]:
     """/proc/PID/cgroup: controller to path; "" is the unified hierarchy. A removed v2 group keeps its path, without the kernel's suffix."""
-    found = {}  # type: Dict[str, str]
+    found: Dict[str, str] = {}
     for line in text.splitlines():
         parts = line.split(":", 2)
         if len(parts) == 3:
@@ -108,8 +110,8 @@ def unit_of(path: str) -> Optional[str]:
 
 def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
     """Limits and usage of these groups and their ancestors. Never raises; what it could not read is in ``gaps``."""
-    groups = {}  # type: Dict[str, Group]
-    gaps = []  # type: List[Gap]
+    groups: Dict[str, Group] = {}
+    gaps: List[Gap] = []
     if hierarchy.pids_mount is None:
         return Cgroups(hierarchy, {}, (Gap("/proc/self/mountinfo", "no pids controller is mounted"),))
     for path in sorted({each for start in paths for each in ancestry(start)}):

@@ -42,7 +42,7 @@ class KernelBudgets(NamedTuple):
 
 def read(host: Host) -> KernelBudgets:
     """Never raises."""
-    gaps = []  # type: List[Gap]
+    gaps: List[Gap] = []
 
     def number(path: str, field: int = 0) -> Optional[int]:
         text = _text(host, path, gaps)
@@ -100,7 +100,7 @@ def _all_tasks(host: Host, gaps: List[Gap]) -> Optional[int]:
 
 
 def _memory(text: str) -> Dict[str, int]:
-    found = {}  # type: Dict[str, int]
+    found: Dict[str, int] = {}
     for line in text.splitlines():
         name, colon, rest = line.partition(":")
         if colon and rest.split() and rest.split()[0].isdigit():

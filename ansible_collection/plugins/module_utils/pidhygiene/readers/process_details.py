@@ -53,11 +53,11 @@ class Details(NamedTuple):
 
 def read(host: Host, table: ProcessTable, hierarchy: cgroups.Hierarchy) -> Details:
     """Never raises; a process that has gone is left out, anything else unread is a gap."""
-    gaps = []  # type: List[Gap]
-    found = {}  # type: Dict[int, Detail]
+    gaps: List[Gap] = []
+    found: Dict[int, Detail] = {}
     live = list(table.live())
     sampled = len(live) > MANY
-    seen = {}  # type: Dict[Tuple[str, int], int]
+    seen: Dict[Tuple[str, int], int] = {}
     for process in live:
         try:
             groups = cgroups.parse_membership(host.read_text("/proc/%d/cgroup" % process.pid))
@@ -82,7 +82,7 @@ def read(host: Host, table: ProcessTable, hierarchy: cgroups.Hierarchy) -> Detai
 
 def parse_limits(data: bytes) -> Limits:
     """Errors: ValueError. Empty when the task is past release."""
-    limits = {}  # type: Limits
+    limits: Limits = {}
     for line in data.split(b"\n")[1:]:
         item = ITEMS.get(line[0:25].rstrip())
         if item is not None:

@@ -76,7 +76,7 @@ class ProcessTable(NamedTuple):
 
     def zombies_by_parent(self) -> Dict[int, List[Process]]:
         """Reapable zombies, oldest start first."""
-        found = {}  # type: Dict[int, List[Process]]
+        found: Dict[int, List[Process]] = {}
         for process in self.processes.values():
             if process.state == "Z" and process.threads <= 1:
                 found.setdefault(process.ppid, []).append(process)
@@ -92,7 +92,7 @@ class ProcessTable(NamedTuple):
 
     def ancestors(self, pid: int) -> List[int]:
         """Parent, grandparent … up to the first one that is not in the table."""
-        chain = []  # type: List[int]
+        chain: List[int] = []
         process = self.processes.get(pid)
         while process is not None and process.ppid in self.processes and process.ppid not in chain:
             chain.append(process.ppid)
@@ -103,8 +103,8 @@ class ProcessTable(NamedTuple):
 def read(host: Host) -> ProcessTable:
     """Errors: HostError when /proc cannot be listed."""
     clock, machine = host.clock(), host.machine()
-    processes = {}  # type: Dict[int, Process]
-    gaps = []  # type: List[Gap]
+    processes: Dict[int, Process] = {}
+    gaps: List[Gap] = []
     vanished = 0
     for name in host.list("/proc"):
         if not name.isdigit():
@@ -120,7 +120,7 @@ def read(host: Host) -> ProcessTable:
             gaps.append(Gap(path, "not in the form of proc_pid_stat(5)"))
         else:
             processes[process.pid] = process
-    children = {}  # type: Dict[int, List[int]]
+    children: Dict[int, List[int]] = {}
     for process in processes.values():
         children.setdefault(process.ppid, []).append(process.pid)
     table = ProcessTable(clock, machine, processes, {}, {}, children, vanished, ())
@@ -143,7 +143,7 @@ def parse_stat(data: bytes) -> Process:
 
 def parse_status(data: bytes) -> Status:
     """Errors: ValueError. Lines that an older kernel does not print count as zero or absent."""
-    value = {}  # type: Dict[bytes, bytes]
+    value: Dict[bytes, bytes] = {}
     for line in data.split(b"\n"):
         name, colon, rest = line.partition(b":\t")
         if colon:

@@ -28,15 +28,15 @@ class UserNamespaces(NamedTuple):
 
 def read(host: Host, table: ProcessTable, details: Details) -> UserNamespaces:
     """Every user namespace other than our own that a live process is in. Never raises."""
-    gaps = []  # type: List[Gap]
-    members = {}  # type: Dict[str, List[int]]
+    gaps: List[Gap] = []
+    members: Dict[str, List[int]] = {}
     for pid, detail in details.of.items():
         if detail.user_namespace is not None and detail.user_namespace != details.own_user_namespace:
             members.setdefault(detail.user_namespace, []).append(pid)
     found = []
     for link in sorted(members):
         pids = sorted(members[link])
-        owner = None  # type: Optional[int]
+        owner: Optional[int] = None
         for pid in pids:
             try:
                 owner = host.namespace_owner("/proc/%d/ns/user" % pid)
@@ -51,7 +51,7 @@ def read(host: Host, table: ProcessTable, details: Details) -> UserNamespaces:
 
 def _tasks(table: ProcessTable, pids: List[int]) -> Dict[int, int]:
     """Zombies are counted with their parent's namespace: their own link would cost a look each."""
-    tasks = {}  # type: Dict[int, int]
+    tasks: Dict[int, int] = {}
     for pid in pids:
         status, process = table.status.get(pid), table.processes.get(pid)
         if status is None or process is None:

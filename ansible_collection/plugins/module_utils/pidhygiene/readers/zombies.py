@@ -72,17 +72,18 @@ AGE_STEPS_S = (60, 600, 3600)
 
 def read(host: Host, table: ProcessTable) -> Zombies:
     """Never raises."""
-    gaps = []  # type: List[Gap]
+    gaps: List[Gap] = []
     groups = table.zombies_by_parent()
     clock_now = _scheduler_now(host) if groups else None
-    ages = {}  # type: Dict[int, float]
+    ages: Dict[int, float] = {}
     if clock_now is not None:
         for group in groups.values():
             for process in sample(group, AGES_READ):
                 age = _dead_for(host, process.pid, clock_now)
                 if age is not None:
                     ages[process.pid] = age
-    waited, confirmed = 0.0, {}  # type: float, Dict[int, bool]
+    waited = 0.0
+    confirmed: Dict[int, bool] = {}
     suspects = [pid for pid, group in groups.items() if len(group) >= SUSPECT]
     if suspects and not ages:
         waited, confirmed = _second_look(host, [process for pid in suspects for process in sample(groups[pid], AGES_READ)], gaps)
@@ -135,7 +136,7 @@ Counted = TypeVar("Counted", int, str)
 
 
 def _most_first(values: Iterable[Counted]) -> Tuple[Tuple[Counted, int], ...]:
-    counts = {}  # type: Dict[Counted, int]
+    counts: Dict[Counted, int] = {}
     for value in values:
         counts[value] = counts.get(value, 0) + 1
     return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], str(pair[0]))))

@@ -8,7 +8,7 @@ src/basic/parse-util.c (numbers, sizes, booleans), src/basic/percent-util.c.
 """
 
 import re
-from typing import Any, Callable, Iterable, List, NamedTuple, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, NoReturn, Optional, Tuple
 
 from ..model import UNLIMITED
 

@@ -14,7 +14,9 @@ from .place import LabError, LabUnavailable
 MOUNTED = Path("/sys/fs/cgroup")
 PARENT = "pidhygiene-lab"
 # The version 1 hierarchies that a host with the hybrid layout can write to: TasksMax and MemoryMax are real there.
-VERSION_1 = ("pids", "memory", "systemd")
+REQUIRED = ("pids", "memory", "systemd")
+# systemd mounts these by itself and makes groups in them; without a group of its own a host would make them in this machine's root.
+CONFINED = ("devices", "blkio")
 
 
 class GroupsRemain(LabError):
@@ -31,7 +33,7 @@ def unified_hierarchy() -> Path:
 
 def has_hybrid_layout() -> bool:
     """Tell whether this machine has the version 1 controllers that a host of the hybrid layout needs."""
-    return all((MOUNTED / controller / "cgroup.procs").exists() for controller in VERSION_1)
+    return all(_version_1_root(controller).exists() for controller in REQUIRED)
 
 
 class HostGroups:
@@ -40,8 +42,16 @@ class HostGroups:
     def __init__(self, identity: str, layout: str) -> None:
         self.top = unified_hierarchy() / PARENT / identity
         self.supervisor = self.top / "supervisor"
-        version_1 = [MOUNTED / controller / PARENT / identity for controller in VERSION_1] if layout == "hybrid" else []
-        self.entered = [self.top / "host", *version_1]
+        self.host = self.top / "host"
+        self.version_1 = {
+            controller: MOUNTED / controller / PARENT / identity
+            for controller in (*REQUIRED, *CONFINED) if layout == "hybrid" and _version_1_root(controller).exists()
+        }
+
+    @property
+    def entered(self) -> list[Path]:
+        """Return the groups that the host's PID 1 starts in, the one of the unified hierarchy first."""
+        return [self.host, *self.version_1.values()]
 
     def make(self) -> None:
         for group in (self.supervisor, *self.entered):
@@ -70,6 +80,10 @@ class HostGroups:
                 if time.monotonic() > deadline:
                     raise GroupsRemain(f"{group} cannot be removed")
                 time.sleep(0.02)
+
+
+def _version_1_root(controller: str) -> Path:
+    return MOUNTED / controller / "cgroup.procs"
 
 
 def _removed(group: Path) -> bool:

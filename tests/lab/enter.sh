@@ -9,17 +9,6 @@ cd "$folder/root"
 
 mount -t proc proc proc
 mount -t sysfs -o ro sysfs sys
-# Most kernel settings belong to the whole machine: read-only, but for the network's, and for pid_max, which a pid namespace has of its own
-# since Linux 6.14 (before, it is the machine's too). sysrq-trigger acts on the whole machine.
-writable=(proc/sys/net)
-if printf '%s\n' 6.14 "$(uname -r)" | sort --version-sort --check=quiet; then writable+=(proc/sys/kernel/pid_max); fi
-for path in proc/sys proc/sysrq-trigger; do
-    [ -e $path ] || continue
-    mount --bind $path $path
-    [ $path != proc/sys ] || for inside in "${writable[@]}"; do mount --bind $inside $inside; done
-    mount -o remount,bind,ro $path
-done
-
 mount -t tmpfs -o mode=755 tmpfs dev
 for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
     IFS=: read -r file major minor <<< "$device"
@@ -34,6 +23,21 @@ for stream in 0:stdin 1:stdout 2:stderr; do ln -s "fd/${stream%:*}" "dev/${strea
 mount -t tmpfs -o mode=755 tmpfs run
 mkdir run/lock
 mount -t tmpfs -o mode=1777 tmpfs tmp
+
+# Most kernel settings belong to the whole machine: read-only, but for the network's, and for pid_max, which a pid namespace has of its own
+# since Linux 6.14 (before, it is the machine's too). sysrq-trigger acts on the whole machine. The boot id is a new one at each boot, as on
+# a machine: journalctl --boot and Ansible's reboot module go by it.
+writable=(proc/sys/net)
+if printf '%s\n' 6.14 "$(uname -r)" | sort --version-sort --check=quiet; then writable+=(proc/sys/kernel/pid_max); fi
+for path in proc/sys proc/sysrq-trigger; do
+    [ -e $path ] || continue
+    mount --bind $path $path
+    [ $path != proc/sys ] || for inside in "${writable[@]}"; do mount --bind $inside $inside; done
+    mount -o remount,bind,ro $path
+done
+cat proc/sys/kernel/random/uuid > run/boot-id
+mount --bind run/boot-id proc/sys/kernel/random/boot_id
+mount -o remount,bind,ro proc/sys/kernel/random/boot_id
 
 if [ "$layout" = unified ]; then
     mount -t cgroup2 cgroup2 sys/fs/cgroup

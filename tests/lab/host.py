@@ -83,10 +83,8 @@ class LabHost(Machine):
 
     def group(self, controller: str = "unified") -> Path:
         """Return the host's root group in a hierarchy (unified, pids, memory, systemd) as this machine sees it."""
-        groups = self.record.groups.entered
-        if controller == "unified":
-            return groups[0]
-        return next(group for group in groups[1:] if group.parent.parent.name == controller)
+        groups = self.record.groups
+        return groups.host if controller == "unified" else groups.version_1[controller]
 
     def entering(self, argv: Sequence[str]) -> list[str]:
         return ["nsenter", f"--target={self.init_pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--", *argv]
@@ -113,12 +111,12 @@ class LabHost(Machine):
         self.wait_until_booted(BOOT_SECONDS)
 
     def unplug(self) -> None:
-        """Cut the link: the host runs on, and nothing that is sent to its address leaves this machine."""
-        subprocess.run(["ip", "link", "set", self._link, "nomaster", "carrier", "off"], check=True)
+        """Cut the link: the host runs on, unreachable, and nothing that is sent to its address leaves this machine."""
+        self.run(["ip", "link", "set", "eth0", "down"])
 
     def plug(self) -> None:
         """Mend the link that unplug() cut."""
-        subprocess.run(["ip", "link", "set", self._link, "carrier", "on"], check=True)
+        self.run(["ip", "link", "set", "eth0", "up"])
 
     def down(self) -> None:
         remove(self.record)
@@ -131,10 +129,6 @@ class LabHost(Machine):
         while self._init_pid_or_none() is None and self.alive() and time.monotonic() < deadline:
             time.sleep(0.01)
         super().wait_until_booted(max(deadline - time.monotonic(), 0))
-
-    @property
-    def _link(self) -> str:
-        return f"ph{self.record.identity}"
 
     def _init_pid_or_none(self) -> int | None:
         try:
@@ -150,7 +144,7 @@ class LabHost(Machine):
         groups.make()
         with self.console.open("wb") as console:
             self._supervisor = subprocess.Popen(
-                ["bash", str(HERE / "supervise.sh"), str(self.folder), self.name, ":".join(self.record.layers), self.record.layout, self._link,
+                ["bash", str(HERE / "supervise.sh"), str(self.folder), self.name, ":".join(self.record.layers), self.record.layout, self.record.link,
                  self.gateway, self.address, str(groups.supervisor), *map(str, groups.entered)],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -40,6 +41,11 @@ class Record:
         return lab_folder() / "hosts" / self.identity
 
     @property
+    def link(self) -> str:
+        """Return the name of this machine's end of the host's link; 15 characters are the most the kernel allows."""
+        return f"ph{self.identity}"
+
+    @property
     def groups(self) -> HostGroups:
         return HostGroups(self.identity, self.layout)
 
@@ -72,12 +78,14 @@ def records() -> list[Record]:
 
 
 def remove(record: Record) -> None:
-    """Take a host away: its processes first, and with them its namespaces, mounts and link; then its groups; at last its folder."""
+    """Take a host away: its processes first, and with them its namespaces and mounts; then its link and groups; at last its folder."""
     with _one_at_a_time(record):
         if not record.folder.exists():
             return
         groups = record.groups
         groups.kill()
+        # The kernel takes the link away with the namespace of its other end, but some time later.
+        subprocess.run(["ip", "link", "delete", record.link], stderr=subprocess.DEVNULL, check=False)
         groups.remove()
         shutil.rmtree(record.folder)
 

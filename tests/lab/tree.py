@@ -29,7 +29,7 @@ SUITES = {
 # Files that every tree gets. Kernel settings are this machine's, but for the few that a namespace has of its own; /proc/sys is read-only in
 # a host but for those, so systemd-sysctl must be told to run all the same (a host that persists kernel.pid_max needs it after a reboot).
 MENDED = {
-    "etc/systemd/system/systemd-sysctl.service.d/lab.conf": "[Unit]\nConditionPathIsReadWrite=\n",
+    "usr/lib/systemd/system/systemd-sysctl.service.d/lab.conf": "[Unit]\nConditionPathIsReadWrite=\n",
 }
 # Names and numbers that would be the same on every host made from one tree; a host gets its own when it is made.
 EMPTIED = ("etc/machine-id",)

@@ -74,7 +74,8 @@ SOURCES = (
     Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
     Source("leftovers", ("units", "processes", "details"),
            lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
-    Source("cgroups", ("details", "hierarchy"), lambda host, seen: cgroups.read(host, seen.hierarchy, process_details.group_paths(seen.details))),
+    Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(
+        host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
 )
 
 NAMES = frozenset(source.name for source in SOURCES)

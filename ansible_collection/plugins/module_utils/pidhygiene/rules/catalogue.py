@@ -6,7 +6,7 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import limits_in_force, pid_space, systemd, zombies
+from . import limits_in_force, pid_space, self_checks, systemd, zombies
 
 RULES = (
     zombies.persistent_zombies,
@@ -35,6 +35,10 @@ RULES = (
     pid_space.stuck_tasks,
     pid_space.other_fork_budgets,
     pid_space.other_counted_budgets,
+    self_checks.visibility,
+    self_checks.races,
+    self_checks.cgroup_layout,
+    self_checks.resolver_agrees,
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 from ..host import Host, HostError
 from ..model import UNLIMITED, Gap
 from . import cgroups, unit_syntax
-from .unit_files import LIMIT_KEYS, LOAD_PATH, Definition, Ineffective, Search, Setting, UnitFile, kind_of, type_of
+from .unit_files import LIMIT_KEYS, LOAD_PATH, TABLES, Definition, Ineffective, Search, Setting, UnitFile, kind_of, type_of
 
 PATTERNS = ("*.service", "*.slice", "*.timer")
 _LIMIT_PROPERTIES = tuple(key + half for key in sorted(LIMIT_KEYS) for half in ("", "Soft"))
@@ -145,16 +145,16 @@ def read(host: Host, unit_groups: Iterable[str]) -> Units:
     load_path = tuple(_strings(answered.get("UnitPath"))) or LOAD_PATH
     search = Search(host, load_path)
     groups = _groups_by_unit(unit_groups)
-    names = sorted(shown) if answers else sorted(groups)
+    names = [name for name in sorted(shown if answers else groups) if kind_of(name) and type_of(name) in TABLES]
     units = {}  # type: Dict[str, Unit]
     timers = []  # type: List[Timer]
     for name in names:
         known = shown.get(name)
-        definition = search.definition(name, _strings(known.get("Names")) if known else ())
+        definition = search.definition(name, _strings(known.get("Names")) if known is not None else ())
         if type_of(name) == "timer":
             timers.append(_timer(name, known, definition, search))
         else:
-            unit = _from_bus(name, known, definition) if known else _from_files(definition, groups[name], search)
+            unit = _from_bus(name, known, definition) if known is not None else _from_files(definition, groups[name])
             units[unit.id] = unit
     manager = _manager(host, answered, answers, load_path, search)
     return Units(manager, units, tuple(timers), search.files, tuple(gaps + search.gaps))
@@ -269,7 +269,7 @@ def _limits(known: Dict[str, Any], prefix: str = "") -> Dict[str, Limit]:
     return found
 
 
-def _from_files(definition: Definition, group: str, search: Search) -> Unit:
+def _from_files(definition: Definition, group: str) -> Unit:
     """For a unit that has processes, where the manager does not say more. Specifiers (%i …) stay as they are written."""
     said = definition.settings
     return Unit(

@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         name = str(task_vars.get("inventory_hostname", "localhost"))
         place = arguments.pop("report_dir", None)
-        folder = Path(str(place)).expanduser() if place else None
+        folder = Path(str(place)).expanduser().absolute() if place else None
         arguments["tags"] = _tags(arguments.get("tags"), task_vars.get("group_names"))
         if folder and not arguments.get("previous"):
             arguments["previous"] = folders.marks(folder, name)

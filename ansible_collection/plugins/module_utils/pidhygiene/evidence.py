@@ -72,7 +72,8 @@ SOURCES = (
     Source("watches", ("processes", "details"), lambda host, seen: watches.read(host, seen.processes, seen.details)),
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
     Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
-    Source("cgroups", ("details", "hierarchy"), lambda host, seen: cgroups.read(host, seen.hierarchy, process_details.group_paths(seen.details))),
+    Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(
+        host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
 )
 
 NAMES = frozenset(source.name for source in SOURCES)

@@ -14,6 +14,7 @@ from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
 from .distribution import Distribution
 from .packages import Packages, compare_versions, numbers, upstream
+from .process_details import Limits
 from .users import Account
 
 CONFIG = "/etc/security/limits.conf"
@@ -361,7 +362,7 @@ class Loser(NamedTuple):
 class Session(NamedTuple):
     """What a new session gets."""
 
-    limits: Dict[str, Tuple[int, int]]  # item to (soft, hard), for every item of the limits it started with
+    limits: Limits  # item to (soft, hard), for every item of the limits it started with
     opened: bool
     refusal: str  # why it is not opened; limits may have been set nevertheless
     exempt: Optional[Line]  # the no-limits line because of which nothing at all is applied
@@ -375,8 +376,8 @@ def session_limits(
     sources: Sequence[Source],
     account: Account,
     flavour: Flavour,
-    start: Dict[str, Tuple[int, int]],
-    process_1: Optional[Dict[str, Tuple[int, int]]],
+    start: Limits,
+    process_1: Optional[Limits],
     nr_open: int,
     arguments: Sequence[str] = (),
     may_raise: bool = True,
@@ -406,20 +407,26 @@ def class_of(line: Line, account: Account, flavour: Flavour) -> Optional[int]:
     domain = line.domain
     if domain == account.name:
         return USER
-    spared = flavour.debian and account.uid == 0
-    if domain.startswith("@"):
-        return GROUP if not spared and _in_group(domain, account) else None
-    if domain.startswith("%"):
-        if spared or line.item != "maxlogins":
-            return None
-        if domain == "%":
-            return ALL
+    if flavour.debian and account.uid == 0:  # spares root `*` and groups; of "@0:" and "%0:" only the range is then looked at
         scope = uid_range(domain)
-        return ALL_GROUP if (scope is None or scope.kind == "one") and _in_group(domain, account) else None
+        return USER if scope is not None and _within(account.uid, scope) else None
+    if domain.startswith("@"):
+        return GROUP if _in_group(domain, account) else None
+    if domain.startswith("%"):
+        return _all_group_class(line, account)
     if domain == "*":
-        return None if spared else DEFAULT
+        return DEFAULT
     scope = uid_range(domain)
     return USER if scope is not None and _within(account.uid, scope) else None
+
+
+def _all_group_class(line: Line, account: Account) -> Optional[int]:
+    if line.item != "maxlogins":
+        return None
+    if line.domain == "%":
+        return ALL
+    scope = uid_range(line.domain)
+    return ALL_GROUP if (scope is None or scope.kind == "one") and _in_group(line.domain, account) else None
 
 
 def _in_group(domain: str, account: Account) -> bool:
@@ -469,7 +476,7 @@ _FALLBACK = {
 class _Slots(object):
     """The state that pam_limits fills line by line."""
 
-    def __init__(self, start: Dict[str, Tuple[int, int]], account: Account, flavour: Flavour, nr_open: int) -> None:
+    def __init__(self, start: Limits, account: Account, flavour: Flavour, nr_open: int) -> None:
         self.start = start
         self.account = account
         self.flavour = flavour
@@ -481,7 +488,7 @@ class _Slots(object):
         self.others = {}  # type: Dict[str, Line]
         self.losers = []  # type: List[Loser]
 
-    def reset(self, process_1: Optional[Dict[str, Tuple[int, int]]]) -> None:
+    def reset(self, process_1: Optional[Limits]) -> None:
         found = process_1 or {}
         for item in self.start:
             if item in found:

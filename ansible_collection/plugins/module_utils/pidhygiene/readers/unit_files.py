@@ -157,7 +157,7 @@ LIMIT_KEYS = {"Limit" + item.upper(): item for item in unit_syntax.LIMITS}
 _TASKS = Key("", unit_syntax.parse_tasks_max, True)
 _SERVICE = {
     "TasksMax": _TASKS,
-    "KillMode": Key("", unit_syntax.one_of(unit_syntax.KILL_MODES), False),
+    "KillMode": Key("", unit_syntax.one_of(unit_syntax.KILL_MODES), True),
     "Type": Key("", unit_syntax.one_of(unit_syntax.SERVICE_TYPES), False),
     "Restart": Key("", unit_syntax.one_of(unit_syntax.RESTARTS), False),
     "RuntimeMaxSec": Key("", unit_syntax.parse_time, False),
@@ -392,16 +392,16 @@ class Search(object):
         return self._drop_in_sets[real]
 
     def _drop_in_directory(self, directory: str, name: str) -> Optional[str]:
-        """systemd looks where a link leads from "/", not from the link (unit-file.c, is_dir on its text): a relative one is lost."""
+        """systemd asks whether the text of a link, seen from "/", is a directory (unit-file.c, is_dir): most relative ones are lost."""
         path = directory + "/" + name
         try:
             kind = self.host.stat(path, follow=False).kind
-            if kind == "link" and not self.host.readlink(path).startswith("/"):
-                return None
+            if kind == "link":
+                kind = self.host.stat("/" + self.host.readlink(path)).kind
         except HostError as error:
             self._note(error)
             return None
-        return self.real(path) if kind in ("dir", "link") else None
+        return self.real(path) if kind == "dir" else None
 
     def drop_ins(self, directories: Iterable[str]) -> Tuple[List[str], List[Tuple[str, str]], List[str]]:
         """(read, in order), (not read because of another of the same name), (not read for want of .conf)."""
@@ -429,19 +429,22 @@ class Search(object):
         section, table = TABLES[type_of(name)]
         fragment, names = self._names(name)
         unit_id = name
-        if fragment is not None:
-            unit_id = fragment.rpartition("/")[2]
-            if kind_of(unit_id) == TEMPLATE:
-                unit_id = with_instance(unit_id, instance_of(name))
-        names |= set(more_names) | {unit_id}
         masked = fragment is not None and self._state(fragment) == "masked"
+        if fragment is not None:
+            main = fragment.rpartition("/")[2]
+            if kind_of(main) != TEMPLATE:
+                unit_id = main
+            else:
+                names.add(with_instance(main, instance_of(name)))
+                if not masked:  # else systemd leaves the unit the name it was asked for by
+                    unit_id = with_instance(main, instance_of(name))
+        names |= set(more_names) | {unit_id}
         lines = _Lines(table, section, _WATCHED)
-        if fragment is not None and not masked:
-            parsed = self.parsed(fragment, section)
-            if parsed is not None:
-                lines.read(fragment, parsed)
-                if lines.broken:
-                    return self._defined(unit_id, names, fragment, masked, (), lines)
+        parsed = self.parsed(fragment, section) if fragment is not None and not masked else None
+        if fragment is not None and parsed is not None:
+            lines.read(fragment, parsed)
+        if masked or lines.broken:
+            return self._defined(unit_id, names, fragment, masked, (), lines)
         read, shadowed, misnamed = self.drop_ins(self.drop_in_directories(unit_id, names - {unit_id}))
         for path in read:
             parsed = self.parsed(path, section)

@@ -362,7 +362,7 @@ def parse_limit(item: str, text: str) -> Limit:
 
 
 def _one(item: str, text: str) -> int:
-    if text == "infinity":
+    if text == "infinity" and item != "nice":
         return UNLIMITED
     number = LIMITS[item](text)
     if number >= UNLIMITED and item not in ("cpu", "rttime"):

@@ -6,7 +6,7 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import limits_in_force, pid_space, zombies
+from . import limits_in_force, pid_space, self_checks, zombies
 
 RULES = (
     zombies.persistent_zombies,
@@ -28,6 +28,10 @@ RULES = (
     pid_space.stuck_tasks,
     pid_space.other_fork_budgets,
     pid_space.other_counted_budgets,
+    self_checks.visibility,
+    self_checks.races,
+    self_checks.cgroup_layout,
+    self_checks.resolver_agrees,
 )
 
 

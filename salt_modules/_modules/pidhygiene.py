@@ -29,8 +29,10 @@ import os
 import tempfile
 
 import pidhygiene
-from pidhygiene import document, evidence, measures, snapshot
+from pidhygiene import document, evidence, measures, snapshot, terminal
 from pidhygiene.audit import audit
+from pidhygiene.explain import NothingToExplain
+from pidhygiene.explain import explain as explanation_of
 from pidhygiene.host import LiveHost
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.rules.catalogue import NoSuchRule
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 
 WRITTEN_FOR = "0.1.0"  # version of the engine: a wheel on the minion wins over the synced engine
 FOUND = 100  # exit status of the command line for the same reason
+WIDTH = 100  # columns of text
 __virtualname__ = "pidhygiene"
 
 
@@ -135,6 +138,35 @@ def headroom(deadline=60):
     ]
     table.sort(key=lambda row: (-row["used_percent"], row["kind"], row["holder"]))
     return {"tasks": found.get("tasks"), "zombies": found.get("zombies", {}).get("total"), "budgets": table}
+
+
+def explain(what, full=False, deadline=60):
+    """
+    What will refuse the next fork of a process, and where each of its limits comes from; or what a rule is about.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 pidhygiene.explain nginx.service
+        salt web1 pidhygiene.explain 4711
+        salt web1 pidhygiene.explain user:oracle full=True
+        salt web1 pidhygiene.explain PH-ZMB-001
+
+    what
+        Id of a rule, unit, user (``user:NAME`` where a unit has the same name) or pid.
+
+    full
+        Return data in place of text.
+
+    deadline
+        Seconds after which it stops looking.
+    """
+    try:
+        found = explanation_of(LiveHost(deadline_s=float(deadline)), str(what))
+    except NothingToExplain as error:
+        raise CommandExecutionError("%s." % error)
+    return found.plain() if full else terminal.explanation(found, terminal.Style(False, WIDTH))
 
 
 def _policy(given):

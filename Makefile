@@ -24,9 +24,9 @@ lint: $(VENV)/.dev sanity ## ruff, mypy, ansible-lint, documentation and changel
 	$(BIN)/ruff check .
 	MYPYPATH=$(ENGINE) $(BIN)/mypy --strict --cache-dir .mypy_cache/engine -p pidhygiene
 	MYPYPATH=$(ENGINE) $(BIN)/mypy --strict --cache-dir .mypy_cache/controller controller
-	PATH=$(abspath $(BIN)):$$PATH $(BIN)/ansible-lint --offline --profile production playbooks ansible_collection
+	PATH=$(abspath $(BIN)):$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/playbooks/collections $(BIN)/ansible-lint --offline --profile production playbooks ansible_collection
 	cd playbooks/collections/ansible_collections/pidhygiene/host && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/playbooks/collections $(abspath $(BIN))/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
-	$(BIN)/antsibull-changelog lint ansible_collection
+	cd ansible_collection && $(abspath $(BIN))/antsibull-changelog lint
 
 sanity: $(VENV)/.dev ## ansible-test sanity, in a copy, as it wants a path that ends in ansible_collections/pidhygiene/host
 	@PATH=$(abspath $(BIN)):$$PATH .ci/sanity

@@ -47,8 +47,10 @@ HINTS = (
          "check that it is up; a host that answers ping but no login may be unable to start a process: use its console"),
     Hint(r"(?i)(python\S*|interpreter).*(not found|no such file)|No module named|discover_interpreter|SyntaxError",
          "no usable Python was found there", "set ansible_python_interpreter to a Python of 3.6 or newer on that host"),
-    Hint(r"(?i)no space left|read-only file system", "the module could not be copied", "free space, or set ansible_remote_tmp to a writable folder such as /dev/shm"),
-    Hint(r"(?i)sudo|become|password is required", "privileges could not be gained", "check become for that host, or audit without root and with a partial view"),
+    Hint(r"(?i)no space left|read-only file system", "the module could not be copied",
+         "free space, or set ansible_remote_tmp to a writable folder such as /dev/shm"),
+    Hint(r"(?i)sudo|become|password is required", "privileges could not be gained",
+         "check become for that host, or audit without root and with a partial view"),
 )
 ELSE = Hint("", "", "run the audit again with --limit on this host and -vvv")
 

@@ -31,7 +31,7 @@ options:
     default: []
   tags:
     description:
-      - Words that stand in the result as tags of the host and that waivers can name as O(policy.waivers[].group).
+      - Words that stand in the result as tags of the host and that waivers can name as C(group).
       - The groups of the inventory that the host is in are always added when the task runs through Ansible.
     type: list
     elements: str

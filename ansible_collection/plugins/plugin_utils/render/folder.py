@@ -28,10 +28,13 @@ AUDITED, UNREACHABLE, FAILED, NOT_RECORDED = "audited", "unreachable", "failed",
 MOST_BYTES = 8 * 1024 * 1024  # of one result; an honest one has at most 200 KB
 LONGEST_NAME = 200  # bytes of a file name, without its ending
 
-_SHAPE = {
+_SHAPE: dict[str, type] = {
     "schema": str, "host": dict, "audit": dict, "summary": dict, "facts": dict, "measures": dict, "findings": list, "rules": list, "marks": dict,
 }
-_FINDING_SHAPE = {"rule": str, "title": str, "status": str, "severity": str, "subject": dict, "message": str, "evidence": list, "fingerprint": str}
+_FINDING_SHAPE: dict[str, type] = {
+    "rule": str, "title": str, "status": str, "severity": str, "subject": dict, "message": str, "evidence": list,
+    "fingerprint": str,
+}
 
 
 # Control, format and broken characters: they could drive a terminal or turn the direction of text (text.py of the engine escapes them too,

@@ -16,7 +16,7 @@ UNIT = """[Unit]
 Description=Backup agent
 
 [Service]
-# The seed's host had no pids controller; here the default would be 15 % of pid_max, 4915, and stop the leak early.
+# The seed's host had no pids controller; here the default would be 15 %% of pid_max, 4915, and stop the leak early.
 TasksMax=infinity
 ExecStart=/usr/bin/python3 /opt/VRTSralus/beremote %d 500 %d
 """
@@ -79,6 +79,11 @@ def test_the_other_rules_of_the_seed(oracle_host):
     assert "never reaps them" in of_rule(result, "PH-ZMB-005")[0]["message"]
     assert only(result, "PH-PID-002", "warn")["severity"] == "HIGH"
     assert only(result, "PH-LIM-011", "info")
+
+
+def test_the_weekly_restart_is_seen_through(oracle_host):
+    finding = only(check(oracle_host), "PH-ZMB-007", "fail")
+    assert "/etc/cron.d/ralus:1 restarts VRTSralus.init every 7.0 d to hide a leak of zombies" in finding["message"]
 
 
 def test_explain_tells_who_must_act(oracle_host):

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from .host import Host, HostError
 from .readers import (
-    cgroups, distribution, fork_failures, kernel_budgets, leftovers, memory_maps, packages, process_details, processes, stuck, sysctl_files,
+    cgroups, cron, distribution, fork_failures, kernel_budgets, leftovers, memory_maps, packages, process_details, processes, stuck, sysctl_files,
     units, user_namespaces, users, visibility, watches, zombies,
 )
 
@@ -60,6 +60,7 @@ SOURCES = (
     Source("distribution", (), lambda host, seen: distribution.read(host)),
     Source("packages", (), lambda host, seen: packages.read(host)),
     Source("processes", (), lambda host, seen: processes.read(host)),
+    Source("cron", ("processes", "packages"), lambda host, seen: cron.read(host, seen.processes, seen.packages)),
     Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
     Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),

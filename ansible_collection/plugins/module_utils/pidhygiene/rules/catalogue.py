@@ -15,6 +15,7 @@ RULES = (
     zombies.held_by_tracer,
     zombies.why_not_reaped,
     zombies.init_does_not_reap,
+    zombies.restart_hides_leak,
     limits_in_force.user_close_to_nproc,
     limits_in_force.invisible_tasks,
     limits_in_force.open_files_near_limit,

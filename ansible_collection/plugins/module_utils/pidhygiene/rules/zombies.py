@@ -322,11 +322,13 @@ def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if evidence.cron.gaps:
         yield Unknown(evidence.cron.gaps)
     for restart in evidence.cron.restarts():
-        brood_or_none = leaking.get(restart.service)
-        if brood_or_none is None:
-            yield Passed()
-            continue
-        yield _hidden_leak(evidence, restart, brood_or_none)
+        hidden = leaking.get(_without_suffix(restart.service))
+        yield Passed() if hidden is None else _hidden_leak(evidence, restart, hidden)
+
+
+def _without_suffix(service: str) -> str:
+    """VRTSralus.init, as vendors name their scripts in /etc/init.d → VRTSralus."""
+    return service[: -len(".init")] if service.endswith(".init") else service
 
 
 def _service_names(evidence: Any, brood: Brood) -> List[str]:

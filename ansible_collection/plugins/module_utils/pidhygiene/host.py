@@ -96,11 +96,29 @@ class ClockState(NamedTuple):
     maxerror_us: int
 
 
+class JournalPage(NamedTuple):
+    entries: Tuple[Dict[str, str], ...]  # newest first: MESSAGE, _SYSTEMD_UNIT, SYSLOG_IDENTIFIER, _PID, and "at", seconds since the epoch
+    looked_at: int
+    complete: bool  # False: bounded before everything since then was seen
+
+
+class Effort(NamedTuple):
+    """What the audit itself cost."""
+
+    started_at: float  # seconds since the epoch
+    duration_s: float
+    max_rss_kib: int
+
+
 class Host(object):
     """The primitives. LiveHost looks at a machine; snapshot.py records and replays one."""
 
     def read(self, path: str, limit: int = READ_LIMIT, root: str = "/") -> bytes:
         """The whole content. Errors: Missing, Denied, Unsafe (no regular file, above ``limit`` bytes, remote)."""
+        raise NotImplementedError
+
+    def read_tail(self, path: str, size: int) -> bytes:
+        """At most the last ``size`` bytes, from the first whole line on."""
         raise NotImplementedError
 
     def list(self, path: str, root: str = "/") -> List[str]:
@@ -126,8 +144,8 @@ class Host(object):
         """Unit id to properties, of all loaded units whose name matches one of the patterns."""
         raise NotImplementedError
 
-    def journal(self, matches: Sequence[str], since: float, limit: int) -> List[Dict[str, str]]:
-        """Entries (newest first, at most ``limit``) with a field match, not older than ``since`` (seconds since the epoch)."""
+    def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
+        """Entries since then that match one of the fields and hold one of the texts (lower case); ``limit`` bounds the entries looked at."""
         raise NotImplementedError
 
     def clock(self) -> Clock:
@@ -138,6 +156,10 @@ class Host(object):
         raise NotImplementedError
 
     def machine(self) -> Machine:
+        raise NotImplementedError
+
+    def effort(self) -> Effort:
+        """Time and memory spent since this Host was made."""
         raise NotImplementedError
 
     def look_again_after(self, seconds: float) -> None:
@@ -173,9 +195,10 @@ class LiveHost(Host):
 
     def __init__(self, root: str = "/", deadline_s: float = 60.0) -> None:
         self.root = os.path.abspath(root)
+        self._started = (time.time(), time.monotonic())
         self.deadline = time.monotonic() + deadline_s
-        self._clock = None  # type: Optional[Clock]
-        self._remote_mounts = {}  # type: Dict[str, List[str]]
+        self._clock: Optional[Clock] = None
+        self._remote_mounts: Dict[str, List[str]] = {}
 
     # -- primitives ------------------------------------------------------------------------------------------
 
@@ -189,6 +212,20 @@ class LiveHost(Host):
                 os.close(fd)
         except OSError as error:
             _raise(path, error)
+
+    def read_tail(self, path: str, size: int) -> bytes:
+        self._check_time(path)
+        try:
+            fd = self._open_file(path, "/")
+            try:
+                start = max(0, os.fstat(fd).st_size - size)
+                os.lseek(fd, start, os.SEEK_SET)
+                data = os.read(fd, size)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            _raise(path, error)
+        return data.partition(b"\n")[2] if start else data
 
     def list(self, path: str, root: str = "/") -> List[str]:
         self._check_time(path)
@@ -252,11 +289,11 @@ class LiveHost(Host):
         self._check_bus()
         return bus.unit_properties(patterns, names, self.deadline)
 
-    def journal(self, matches: Sequence[str], since: float, limit: int) -> List[Dict[str, str]]:
+    def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
         from . import journal
 
         self._check_bus()
-        return journal.entries(matches, since, limit, self.deadline)
+        return journal.entries(matches, contains, since, limit, self.deadline)
 
     def clock(self) -> Clock:
         if self._clock is None:
@@ -276,6 +313,11 @@ class LiveHost(Host):
             own_pid=os.getpid(),
             effective_uid=os.geteuid(),
         )
+
+    def effort(self) -> Effort:
+        import resource
+
+        return Effort(self._started[0], time.monotonic() - self._started[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
     def look_again_after(self, seconds: float) -> None:
         if time.monotonic() + seconds > self.deadline:
@@ -340,8 +382,8 @@ class _Walk(object):
         self._base = host.base(root)
         self._remote = host.remote_mounts(self._base)
         self._follow_last = follow_last
-        self._fds = []  # type: List[int]
-        self._names = []  # type: List[str]
+        self._fds: List[int] = []
+        self._names: List[str] = []
 
     @property
     def parent(self) -> int:
@@ -462,7 +504,7 @@ def _file_stat(found: os.stat_result) -> FileStat:
     )
 
 
-_ERRORS = {
+_ERRORS: Dict[Optional[int], Tuple[Type[HostError], str]] = {
     errno.ENOENT: (Missing, "does not exist"),
     errno.ENOTDIR: (Missing, "does not exist"),
     errno.ESRCH: (Missing, "the process has gone"),
@@ -470,7 +512,7 @@ _ERRORS = {
     errno.EPERM: (Denied, "permission denied"),
     errno.ELOOP: (Unsafe, "too many levels of links"),
     errno.ENXIO: (Unsafe, "not a regular file"),
-}  # type: Dict[Optional[int], Tuple[Type[HostError], str]]
+}
 
 
 def _raise(path: str, error: OSError) -> NoReturn:

@@ -7,6 +7,8 @@ Readers produce facts and gaps; rules turn facts into findings; audit.py turns f
 
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
 
+UNLIMITED = 2 ** 64 - 1  # every spelling of infinity (unlimited, infinity, max, -1), as the kernel's unsigned RLIM_INFINITY
+
 # Statuses, from harmless to grave. "unknown" is never folded into "pass".
 PASS, NOT_APPLICABLE, INFO, UNKNOWN, WARN, FAIL = "pass", "n/a", "info", "unknown", "warn", "fail"
 STATUSES = (PASS, NOT_APPLICABLE, INFO, UNKNOWN, WARN, FAIL)
@@ -68,7 +70,7 @@ class Finding(NamedTuple):
 class Passed(NamedTuple):
     """So many subjects were judged and are well: silence is never mistaken for health."""
 
-    count: int = 1
+    subjects: int = 1
 
 
 class NotApplicable(NamedTuple):
@@ -110,7 +112,7 @@ def rule(
 
 def grouped(gaps: Iterable[Gap]) -> Iterator[Tuple[str, List[Gap]]]:
     """Gaps by reason, in order of first appearance of the reason, sorted."""
-    by_reason = {}  # type: Dict[str, List[Gap]]
+    by_reason: Dict[str, List[Gap]] = {}
     for gap in gaps:
         by_reason.setdefault(gap.reason, []).append(gap)
     for reason in sorted(by_reason):

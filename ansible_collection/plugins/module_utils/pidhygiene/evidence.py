@@ -1,0 +1,116 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything the readers saw, by name, and the order in which it is read.
+
+A rule names what it needs; only that is read. What could not be read at all is kept as its error, so that
+the rule becomes ``unknown`` with that cause instead of passing. To add a source, add one line to SOURCES.
+"""
+
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+from .host import Host, HostError
+from .readers import (
+    cgroups, cron, distribution, fork_failures, kernel_budgets, leftovers, memory_maps, packages, process_details, processes, stuck, sysctl_files,
+    units, user_namespaces, users, visibility, watches, zombies,
+)
+
+
+class NotSeen(Exception):
+    """A rule asked for evidence that could not be read."""
+
+    def __init__(self, source: str, error: HostError) -> None:
+        super(NotSeen, self).__init__(source)
+        self.source = source
+        self.error = error
+
+
+class Source(NamedTuple):
+    name: str
+    needs: Tuple[str, ...]  # other sources, read before
+    read: Callable[[Host, Any], Any]
+
+
+class Evidence(object):
+    """One attribute per source: ``evidence.processes``. Raises NotSeen for what could not be read."""
+
+    def __init__(self, previous: Optional[Dict[str, Any]] = None) -> None:
+        self.previous = previous  # marks of the last audit of this host, same boot or not; None without one
+        self.seen: Dict[str, Any] = {}
+        self.unseen: Dict[str, HostError] = {}
+        self.broken: List[str] = []  # readers that failed by a fault of ours
+
+    def __getattr__(self, name: str) -> Any:
+        seen = self.__dict__.get("seen", {})
+        if name in seen:
+            return seen[name]
+        unseen = self.__dict__.get("unseen", {})
+        if name in unseen:
+            raise NotSeen(name, unseen[name])
+        raise AttributeError("no evidence is called %r" % name)
+
+    def has(self, name: str) -> bool:
+        return name in self.seen
+
+
+SOURCES = (
+    Source("machine", (), lambda host, seen: host.machine()),
+    Source("clock", (), lambda host, seen: host.clock()),
+    Source("boot_id", (), lambda host, seen: host.read_text("/proc/sys/kernel/random/boot_id").strip()),
+    Source("users", (), lambda host, seen: users.read(host)),
+    Source("distribution", (), lambda host, seen: distribution.read(host)),
+    Source("packages", (), lambda host, seen: packages.read(host)),
+    Source("processes", (), lambda host, seen: processes.read(host)),
+    Source("cron", ("processes", "packages"), lambda host, seen: cron.read(host, seen.processes, seen.packages)),
+    Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
+    Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
+    Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),
+    Source("zombies", ("processes",), lambda host, seen: zombies.read(host, seen.processes)),
+    Source("fork_failures", (), lambda host, seen: fork_failures.read(host)),
+    Source("stuck", ("processes",), lambda host, seen: stuck.read(host, seen.processes)),
+    Source("memory_maps", ("processes", "budgets"), lambda host, seen: memory_maps.read(host, seen.processes, seen.budgets)),
+    Source("sysctl_files", (), lambda host, seen: sysctl_files.read(host)),
+    Source("details", ("processes", "hierarchy"), lambda host, seen: process_details.read(host, seen.processes, seen.hierarchy)),
+    Source("watches", ("processes", "details"), lambda host, seen: watches.read(host, seen.processes, seen.details)),
+    Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
+    Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
+    Source("leftovers", ("units", "processes", "details"),
+           lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
+    Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(
+        host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
+)
+
+NAMES = frozenset(source.name for source in SOURCES)
+
+
+def closure(wanted: Iterable[str]) -> Set[str]:
+    """These sources and all that they are read from."""
+    by_name = {source.name: source for source in SOURCES}
+    found: Set[str] = set()
+    left = list(wanted)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left.extend(by_name[name].needs)
+    return found
+
+
+def gather(host: Host, wanted: Iterable[str], previous: Optional[Dict[str, Any]] = None) -> Evidence:
+    """Read these sources and what they build on, each once. Never raises."""
+    evidence = Evidence(previous)
+    names = closure(wanted)
+    for source in SOURCES:
+        if source.name not in names:
+            continue
+        missing = [need for need in source.needs if need in evidence.unseen]
+        if missing:
+            evidence.unseen[source.name] = evidence.unseen[missing[0]]
+            continue
+        try:
+            evidence.seen[source.name] = source.read(host, evidence)
+        except HostError as error:
+            evidence.unseen[source.name] = error
+        except Exception as error:  # a fault of ours must cost one source, not the audit
+            evidence.broken.append("reader %s: %s: %s" % (source.name, type(error).__name__, error))
+            evidence.unseen[source.name] = HostError(source.name, "internal error in the reader")
+    return evidence

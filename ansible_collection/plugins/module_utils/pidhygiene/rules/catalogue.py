@@ -1,0 +1,55 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every rule, listed explicitly: what is not imported here is neither run nor shipped."""
+
+import fnmatch
+from typing import List, Sequence
+
+from ..model import Rule
+from . import limits_in_force, pid_space, self_checks, systemd, zombies
+
+RULES = (
+    zombies.persistent_zombies,
+    zombies.growth_hits_a_limit,
+    zombies.leader_exited,
+    zombies.held_by_tracer,
+    zombies.why_not_reaped,
+    zombies.init_does_not_reap,
+    zombies.restart_hides_leak,
+    limits_in_force.user_close_to_nproc,
+    limits_in_force.invisible_tasks,
+    limits_in_force.open_files_near_limit,
+    limits_in_force.setuid_into_full_user,
+    limits_in_force.forks_failed_in_log,
+    systemd.ineffective_limit_line,
+    systemd.drop_in_loses,
+    systemd.pending_reload,
+    systemd.tasks_max_pressure,
+    systemd.pids_max_differs,
+    systemd.kill_mode_leaves_processes,
+    systemd.restarts_nobody_chose,
+    pid_space.near_threads_max,
+    pid_space.pid_numbers_nearly_used,
+    pid_space.kernel_limits_low,
+    pid_space.binding_limits,
+    pid_space.forks_rejected,
+    pid_space.stuck_tasks,
+    pid_space.other_fork_budgets,
+    pid_space.other_counted_budgets,
+    self_checks.visibility,
+    self_checks.races,
+    self_checks.cgroup_layout,
+    self_checks.resolver_agrees,
+)
+
+
+class NoSuchRule(Exception):
+    """A pattern that matches no rule: the caller mistyped it."""
+
+
+def select(patterns: Sequence[str]) -> List[Rule]:
+    """The rules whose id matches one of these ids or patterns, in catalogue order. Errors: NoSuchRule."""
+    for pattern in patterns:
+        if not any(fnmatch.fnmatchcase(rule.id, pattern) for rule in RULES):
+            raise NoSuchRule("no rule matches %r; pidhygiene rules list shows them" % pattern)
+    return [rule for rule in RULES if any(fnmatch.fnmatchcase(rule.id, pattern) for pattern in patterns)]

@@ -1,0 +1,265 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PH-LIM, part one: limits in force, and what has come near them."""
+
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from .. import headroom, marks, wording
+from ..model import (
+    CRIT, FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
+    Finding, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
+)
+from ..text import shown
+
+FORKS_NEVER = 1  # a soft NPROC of 0 or 1 is a sandbox (sshd's pre-auth child), not a budget
+
+
+def _limit_gaps(evidence: Any) -> List[Verdict]:
+    gaps = tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/limits")) + evidence.processes.gaps
+    return [Unknown(gaps)] if gaps else []
+
+
+@rule(
+    "PH-LIM-001", "User close to RLIMIT_NPROC", CRIT, "su, ssh and exec fail with EAGAIN",
+    ("processes", "details", "user_namespaces"), ("users", "zombies"),
+)
+def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
+    for gap in _limit_gaps(evidence):
+        yield gap
+    counts = headroom.user_tasks(evidence)
+    for uid, limits in sorted(_limits_by_user(evidence).items()):
+        if uid not in counts:
+            continue
+        if counts[uid].uncertain:
+            yield Unknown(evidence.user_namespaces.gaps)
+        for soft, pids in sorted(limits.items()):
+            share = counts[uid].tasks / float(soft)
+            if share < policy["headroom.warn"]:
+                yield Passed()
+            else:
+                yield _nproc_finding(evidence, policy, uid, counts[uid], soft, pids)
+
+
+def _limits_by_user(evidence: Any) -> Dict[int, Dict[int, List[int]]]:
+    """uid to soft NPROC to the pids that run with it; the exempt, the unlimited and the sandboxed are left out."""
+    found: Dict[int, Dict[int, List[int]]] = {}
+    for pid, detail in evidence.details.of.items():
+        status = evidence.processes.status.get(pid)
+        if status is None or not detail.limits or headroom.exempt_from_nproc(evidence, pid):
+            continue
+        soft = detail.limits.get("nproc", (UNLIMITED, UNLIMITED))[0]
+        if FORKS_NEVER < soft < UNLIMITED:
+            found.setdefault(status.uid, {}).setdefault(soft, []).append(pid)
+    return found
+
+
+def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserTasks, soft: int, pids: List[int]) -> Finding:
+    share = counted.tasks / float(soft)
+    failing = share >= policy["headroom.fail"]
+    name = wording.user_name(evidence, uid)
+    why = "%d are zombies%s" % (counted.zombies, _of_parent(evidence, uid)) if counted.zombies * 2 > counted.tasks else ""
+    if counted.hidden:
+        why = (why + "; " if why else "") + "%d run in user namespaces that this user created" % counted.hidden
+    cure = "restart what leaks them" if counted.zombies * 2 > counted.tasks else "end what piles up, or raise the limit"
+    return Finding(
+        FAIL if failing else WARN, CRIT if failing else HIGH, Subject("user", name, "%s|%d" % (name, soft)),
+        "User %s has %d tasks of %d allowed (%s)%s; %s." % (
+            name, counted.tasks, soft, wording.percent(share), ": " + why if why else "", cure),
+        evidence=(
+            Seen("/proc/*/status", "%d tasks with real uid %d, threads and zombies included" % (counted.tasks, uid)),
+            Seen("/proc/%d/limits" % min(pids), "Max processes %d (soft), shared by %s" % (soft, wording.noun(len(pids), "process", "processes"))),
+        ),
+        binding="RLIMIT_NPROC of %s: %d of %d" % (name, counted.tasks, soft),
+        remedy=Remedy("unit_limits", (("user", name), ("nproc", 2 * soft))),
+        references=("man:getrlimit(2)", "RULES A1"),
+    )
+
+
+def _of_parent(evidence: Any, uid: int) -> str:
+    if evidence.has("zombies"):
+        for brood in evidence.zombies.broods:
+            if brood.users and brood.users[0][0] == uid:
+                return " of %s (%d)" % (shown(wording.base_name(brood.parent_command.program)), brood.parent.pid)
+    return ""
+
+
+@rule(
+    "PH-LIM-002", "Tasks charged to a user but invisible as his", MED, "sums over /proc count too few",
+    ("processes", "details", "user_namespaces", "budgets"), ("users",),
+)
+def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    if kernel_before(evidence.budgets.release, (5, 14)):
+        yield NotApplicable("kernels before 5.14 charge tasks to their own user only")
+        return
+    if evidence.user_namespaces.gaps or evidence.processes.gaps:
+        yield Unknown(evidence.user_namespaces.gaps + evidence.processes.gaps)
+    for uid, counted in sorted(headroom.user_tasks(evidence).items()):
+        if not counted.hidden:
+            continue
+        share = counted.hidden / float(counted.tasks)
+        initial = headroom.in_initial_user_namespace(evidence, None)
+        if (uid == 0 and initial) or share <= policy["headroom.hidden_share"] or counted.hidden < 5:
+            yield Passed()
+            continue
+        limited = _limits_by_user(evidence).get(uid, {})
+        pressed = any(counted.tasks >= policy["headroom.warn"] * soft for soft in limited)
+        name = wording.user_name(evidence, uid)
+        yield Finding(
+            WARN if pressed or not limited else INFO, MED if pressed else SEVERITY_INFO, Subject("user", name, "hidden|" + name),
+            "User %s is charged %d tasks that carry other uids, because this user created their user namespaces (%s of %d): "
+            "count them before setting a limit, or give the containers an account of their own." % (
+                name, counted.hidden, wording.percent(share), counted.tasks),
+            evidence=tuple(
+                Seen("/proc/%d/ns/user" % namespace.members[0], "%s, owner uid %s, %d tasks" % (
+                    namespace.link, namespace.owner, sum(namespace.tasks.values())))
+                for namespace in evidence.user_namespaces.others if namespace.owner == uid)[:5],
+            references=("kernel/ucount.c inc_rlimit_ucounts",),
+        )
+
+
+def kernel_before(release: str, version: Tuple[int, int]) -> bool:
+    parts = release.split("-")[0].split(".")
+    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
+        return False
+    return (int(parts[0]), int(parts[1])) < version
+
+
+@rule(
+    "PH-LIM-006", "Open files near soft NOFILE", HIGH, "accept, open and pipe fail with EMFILE",
+    ("processes", "details"), ("users", "boot_id", "fork_failures"),
+)
+def open_files_near_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    gaps = tuple(gap for gap in evidence.details.gaps if gap.source.endswith(("/fd", "/limits"))) + evidence.processes.gaps
+    if gaps:
+        yield Unknown(gaps)
+    for pid, detail in sorted(evidence.details.of.items()):
+        if not detail.limits or detail.open_files is None or pid not in evidence.processes.processes:
+            continue
+        soft, hard = detail.limits.get("nofile", (UNLIMITED, UNLIMITED))
+        if soft < policy["open_files.ignore_below"] or soft == UNLIMITED or detail.open_files < policy["open_files.warn"] * soft:
+            yield Passed()
+            continue
+        yield _open_files_finding(evidence, policy, pid, detail, soft, hard)
+
+
+def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft: int, hard: int) -> Finding:
+    """A pool that sits near its limit by design does not grow; only growth since the last audit makes it a failure."""
+    process = evidence.processes.processes[pid]
+    share = detail.open_files / float(soft)
+    before = evidence.previous.get("open_files", {}).get(marks.identity(process)) if marks.same_boot(evidence) else None
+    growing = before is not None and detail.open_files > before
+    status = INFO
+    if growing:
+        twice = before is not None and before >= policy["open_files.fail"] * soft
+        status = FAIL if share >= policy["open_files.fail"] and twice else WARN
+    subject = wording.process_subject(evidence, pid, process.comm)
+    return Finding(
+        status, {FAIL: HIGH, WARN: MED}.get(status, SEVERITY_INFO), subject._replace(key="files|" + subject.key),
+        "%s has %d open files of %d allowed (%s%s); find the leak, or give its unit LimitNOFILE=." % (
+            shown(subject.id), detail.open_files, soft, wording.percent(share),
+            ", %d more than at the last audit" % (detail.open_files - before) if growing and before is not None else ""),
+        evidence=(Seen("/proc/%d/fd" % pid, "%d descriptors" % detail.open_files),
+                  Seen("/proc/%d/limits" % pid, "Max open files %s:%s" % (wording.limit(soft), wording.limit(hard)))),
+        binding="RLIMIT_NOFILE of %s: %d of %d" % (shown(subject.id), detail.open_files, soft),
+        confidence=MEDIUM_CONFIDENCE if not growing else "high",
+        remedy=Remedy("unit_limits", (("unit", wording.unit_of(evidence, pid) or ""), ("nofile", "%d:%s" % (2 * soft, wording.limit(hard))))),
+    )
+
+
+@rule(
+    "PH-LIM-011", "Root daemon that setuids into a full user", HIGH, "status=203/EXEC, or children that die in silence",
+    ("processes", "details", "user_namespaces"), ("users",),
+)
+def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    for gap in _limit_gaps(evidence):
+        yield gap
+    counts = headroom.user_tasks(evidence)
+    tightest = {uid: min(limits) for uid, limits in _limits_by_user(evidence).items()}
+    for parent_pid, uid in sorted(_setuid_children(evidence)):
+        counted = counts.get(uid)
+        soft = _soft(evidence, parent_pid)
+        if counted is None or soft is None:
+            continue
+        subject = wording.process_subject(evidence, parent_pid, evidence.processes.processes[parent_pid].comm)
+        name = wording.user_name(evidence, uid)
+        if soft != UNLIMITED and counted.tasks >= (1 - policy["headroom.setuid_margin"]) * soft:
+            yield Finding(
+                FAIL, HIGH, subject._replace(key="setuid|%s|%s" % (subject.key, name)),
+                "%s starts processes of user %s under its own limit of %d, and %s has %d tasks: the next one fails at exec (status 203/EXEC); "
+                "bring down the count, or raise LimitNPROC of its unit." % (shown(subject.id), name, soft, name, counted.tasks),
+                evidence=(Seen("/proc/%d/limits" % parent_pid, "Max processes %d (soft)" % soft),
+                          Seen("/proc/*/status", "%d tasks with real uid %d" % (counted.tasks, uid))),
+                binding="RLIMIT_NPROC of %s for %s: %d of %d" % (shown(subject.id), name, counted.tasks, soft),
+            )
+        elif uid in tightest and counted.tasks > tightest[uid] and soft > tightest[uid]:
+            yield Finding(
+                INFO, SEVERITY_INFO, subject._replace(key="setuid|%s|%s" % (subject.key, name)),
+                "%s can push user %s past the limit of %s's own sessions (%d): its children run under its limit (%s); bound its unit with TasksMax." % (
+                    shown(subject.id), name, name, tightest[uid], wording.limit(soft)),
+                evidence=(Seen("/proc/%d/limits" % parent_pid, "Max processes %s (soft)" % wording.limit(soft)),),
+                remedy=Remedy("unit_limits", (("unit", wording.unit_of(evidence, parent_pid) or ""),)),
+            )
+        else:
+            yield Passed()
+
+
+def _setuid_children(evidence: Any) -> Iterator[Tuple[int, int]]:
+    """(root parent, uid of its children) for every pair; PID 1 and containers' roots apart, which start services with limits of their own."""
+    seen = set()
+    for process in evidence.processes.processes.values():
+        status = evidence.processes.status.get(process.pid)
+        uid = status.uid if status else evidence.processes.owners.get(process.pid)
+        parent = evidence.processes.status.get(process.ppid)
+        if not uid or parent is None or parent.uid != 0 or process.ppid == 1 or process.ppid not in evidence.details.of:
+            continue
+        if (process.ppid, uid) not in seen:
+            seen.add((process.ppid, uid))
+            yield process.ppid, uid
+
+
+def _soft(evidence: Any, pid: int) -> Optional[int]:
+    detail = evidence.details.of.get(pid)
+    if detail is None or not detail.limits:
+        return None
+    soft: int = detail.limits.get("nproc", (UNLIMITED, UNLIMITED))[0]
+    return soft
+
+
+@rule(
+    "PH-LIM-012", "The log tells of failed forks", HIGH, "it is failing already",
+    ("fork_failures", "clock"), ("boot_id", "cgroups", "processes", "details", "budgets"),
+)
+def forks_failed_in_log(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    log = evidence.fork_failures
+    if log.gaps:
+        yield Unknown(log.gaps)
+    if not log.complete:
+        yield NotApplicable("only the newest entries of the log were looked through")
+    first_run = not evidence.previous
+    since = evidence.previous.get("wall", 0) if evidence.previous else 0
+    by_place: Dict[str, List[Any]] = {}
+    for failure in log.failures:
+        if failure.at is None or failure.at > since:
+            by_place.setdefault(failure.cgroup or failure.unit or failure.program or "this host", []).append(failure)
+    if not by_place and not log.gaps:
+        yield Passed()
+    for place, failures in sorted(by_place.items()):
+        pod = any(word in place for word in ("kubepods", "docker", "libpod", "crio-"))
+        status = INFO if first_run else WARN if pod or len(failures) < 3 else FAIL
+        yield Finding(
+            status, {FAIL: HIGH, WARN: MED}.get(status, SEVERITY_INFO), Subject("unit", place),
+            "%s could not start a process or thread %s %s (%s); see which limit binds it: %s." % (
+                shown(place).capitalize() if place == "this host" else shown(place), wording.noun(len(failures), "time"),
+                "in the last day" if first_run else "since the last audit", log.source, _which(failures, place)),
+            evidence=tuple(Seen(log.source, failure.message) for failure in failures[:5]),
+            confidence=MEDIUM_CONFIDENCE,
+        )
+
+
+def _which(failures: List[Any], place: str) -> str:
+    if any(failure.cgroup for failure in failures):
+        return "the pids controller refused it (TasksMax or pids.max of %s or a group above)" % shown(place)
+    if any(failure.out_of_memory for failure in failures):
+        return "it was memory (ENOMEM), not NPROC"
+    return "pidhygiene explain %s" % shown(place)

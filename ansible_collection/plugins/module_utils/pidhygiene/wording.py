@@ -1,0 +1,68 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How findings name things: processes, users, durations, shares. One way of saying it, everywhere."""
+
+from typing import Any, Optional, Sequence, Tuple
+
+from .model import UNLIMITED, Subject
+from .text import masked, shown
+
+COMMAND_SHOWN = 120  # characters of a command line
+
+
+def base_name(program: str) -> str:
+    """/opt/VRTSralus/bin/beremote → beremote; "[name]" for a program that could not be read → name."""
+    if program.startswith("[") and program.endswith("]"):
+        return program[1:-1]
+    name = program.rsplit("/", 1)[-1]
+    return name[: -len(" (deleted)")] if name.endswith(" (deleted)") else name
+
+
+def command_line(program: str, arguments: Sequence[str]) -> str:
+    return shown(masked(" ".join(arguments) if arguments else program), COMMAND_SHOWN)
+
+
+def user_name(evidence: Any, uid: int) -> str:
+    """The account's name where /etc/passwd has one, else "uid N"."""
+    user = evidence.users.by_uid.get(uid) if evidence.has("users") else None
+    return user.name if user else "uid %d" % uid
+
+
+def unit_of(evidence: Any, pid: int) -> Optional[str]:
+    detail = evidence.details.of.get(pid) if evidence.has("details") else None
+    return detail.unit if detail else None
+
+
+def process_subject(evidence: Any, pid: int, program: str) -> Subject:
+    """Shown with its pid; the same for the fingerprint as long as unit, program and user are the same."""
+    name = base_name(program)
+    status = evidence.processes.status.get(pid)
+    user = user_name(evidence, status.uid) if status else "?"
+    return Subject("process", "%s (%d)" % (name, pid), "%s|%s|%s" % (unit_of(evidence, pid) or "", name, user))
+
+
+def limit(value: int) -> str:
+    return "unlimited" if value == UNLIMITED else "%d" % value
+
+
+def percent(share: float) -> str:
+    return "%.1f %%" % (100.0 * share)
+
+
+def duration(seconds: float) -> str:
+    """Two figures are enough for a person: 45 s, 12 min, 7.5 h, 12 d."""
+    for size, name in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size:
+            value = seconds / size
+            return "%.0f %s" % (value, name) if value >= 10 else "%.1f %s" % (value, name)
+    return "%.0f s" % seconds
+
+
+def counted(pairs: Sequence[Tuple[str, int]], most: int = 3) -> str:
+    """[("ora", 18000), ("sh", 94)] → "18000 ora, 94 sh"."""
+    text = ", ".join("%d %s" % (count, shown(name, 40)) for name, count in pairs[:most])
+    return text + (" and %d other names" % (len(pairs) - most) if len(pairs) > most else "")
+
+
+def noun(count: int, one: str, many: str = "") -> str:
+    return "%d %s" % (count, one if count == 1 else many or one + "s")

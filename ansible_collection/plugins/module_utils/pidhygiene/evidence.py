@@ -10,8 +10,27 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from .host import Host, HostError
 from .readers import (
-    cgroups, cron, distribution, fork_failures, kernel_budgets, leftovers, memory_maps, packages, process_details, processes, stuck, sysctl_files,
-    units, user_namespaces, users, visibility, watches, zombies,
+    cgroups,
+    clock,
+    cron,
+    distribution,
+    fork_failures,
+    kernel_budgets,
+    leftovers,
+    memory_maps,
+    packages,
+    process_details,
+    processes,
+    stuck,
+    sysctl_files,
+    time_zone,
+    units,
+    user_namespaces,
+    users,
+    visibility,
+    watches,
+    zombies,
+    zone_changes,
 )
 
 

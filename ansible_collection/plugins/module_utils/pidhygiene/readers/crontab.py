@@ -16,9 +16,9 @@ DEBIAN_COMMAND = 998  # characters; one more and the file is dropped (cron.h MAX
 DEBIAN_LINES = 10000  # cron.h MAX_TAB_LINES
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_FIELDS = (
+_FIELDS: Tuple[Tuple[str, int, int, Tuple[str, ...]], ...] = (
     ("minute", 0, 59, ()), ("hour", 0, 23, ()), ("day-of-month", 1, 31, ()), ("month", 1, 12, _MONTHS), ("day-of-week", 0, 7, _WEEKDAYS),
-)  # type: Tuple[Tuple[str, int, int, Tuple[str, ...]], ...]
+)
 SHORTHANDS = {
     "@reboot": "", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
@@ -72,8 +72,10 @@ class Table(NamedTuple):
 
 def parse(text: str, with_user: bool, dialect: str) -> Table:
     """Never raises."""
-    jobs, variables, mistakes = [], [], []  # type: List[Job], List[Variable], List[Mistake]
-    zone = {}  # type: Dict[str, str]
+    jobs: List[Job] = []
+    variables: List[Variable] = []
+    mistakes: List[Mistake] = []
+    zone: Dict[str, str] = {}
     lines = text.split("\n")
     unfinished = lines.pop()
     for number, line in enumerate(lines, 1):
@@ -104,7 +106,9 @@ def parse(text: str, with_user: bool, dialect: str) -> Table:
 
 def assignment(line: str, dialect: str) -> Optional[Tuple[str, str]]:
     """NAME=value, or None when cron takes the line for a job (env.c load_env)."""
-    at, name, value = 0, [], []  # type: int, List[str], List[str]
+    at = 0
+    name: List[str] = []
+    value: List[str] = []
     if dialect == DEBIAN:
         line = line[:DEBIAN_COMMAND]
     at, name_quote = _quote(line, at)
@@ -207,7 +211,7 @@ def parse_schedule(text: str, dialect: str) -> Schedule:
 
 def parse_field(text: str, low: int, high: int, names: Sequence[str], dialect: str) -> FrozenSet[int]:
     """A list of ranges with steps. Debian's cron passes over what follows a good one ("5;"), cronie refuses it. Errors: ValueError."""
-    found = set()  # type: Set[int]
+    found: Set[int] = set()
     while True:
         at, chosen = _range(text, low, high, names, dialect)
         found.update(chosen)
@@ -278,7 +282,9 @@ _ANACRON_JOB = re.compile(r"^[ \t]*(\d+|@[^ \t]+)[ \t]+(\d+)[ \t]+([^ \t/]+)[ \t
 
 def parse_anacron(text: str) -> Table:
     """/etc/anacrontab (anacron/readtab.c parse_tab_line): a bad line is skipped."""
-    jobs, variables, mistakes = [], [], []  # type: List[Job], List[Variable], List[Mistake]
+    jobs: List[Job] = []
+    variables: List[Variable] = []
+    mistakes: List[Mistake] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip(" \t") or line.lstrip(" \t").startswith("#"):
             continue

@@ -109,7 +109,8 @@ def process(environ: bytes, name: str) -> Optional[str]:
 
 def _logical_lines(text: str) -> Iterator[Tuple[int, str]]:
     """Lines with their continuations (a backslash at the end), comments dropped."""
-    started, parts = 0, []  # type: int, List[str]
+    started = 0
+    parts: List[str] = []
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if stripped.startswith(("#", ";")):
@@ -127,7 +128,9 @@ def _logical_lines(text: str) -> Iterator[Tuple[int, str]]:
 
 def _words(text: str) -> List[str]:
     """Words with quotes taken off, as systemd splits Environment=."""
-    words, word, quote, inside = [], [], "", False  # type: List[str], List[str], str, bool
+    words: List[str] = []
+    word: List[str] = []
+    quote, inside = "", False
     for char in text:
         if quote:
             if char == quote:

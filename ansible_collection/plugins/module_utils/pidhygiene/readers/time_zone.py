@@ -13,6 +13,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from ..host import FileStat, Host, HostError, Missing, OutOfTime, Unsafe, unescape_mount
 from ..model import Gap
 from . import environment_files, posix_tz, zone_database, zone_info
+from .cron import Cron
 from .processes import Process, ProcessTable
 from .zone_database import Database, Match, Meaning
 from .zone_info import NotAZone, Zone
@@ -25,7 +26,7 @@ FILE_LIMIT = 64 * 1024  # bytes of a file in /etc/default
 MOST_FILES = 500  # of one directory
 
 LINK, COPY, ABSENT, OTHER = "link", "file", "missing", "other"
-PROCESS, UNIT, LOGIN, DAEMON = "process", "unit", "login", "daemon"  # whose environment a setting makes
+PROCESS, UNIT, LOGIN, DAEMON, JOBS = "process", "unit", "login", "daemon", "jobs"  # whose environment a setting makes
 
 # Services whose schedule, log stamps or stored times follow the zone: their unit files are read for TZ.
 WATCHED_UNITS = re.compile(
@@ -71,10 +72,10 @@ class NamedZone(NamedTuple):
 class Setting(NamedTuple):
     """TZ=value somewhere."""
 
-    scope: str  # process, unit, login, daemon
+    scope: str  # process, unit, login, daemon, jobs
     source: str  # path of the file, or /proc/PID/environ of one of the processes
     line: int  # 0 for processes
-    subject: str  # program, unit or file that it is about
+    subject: str  # program, unit or file that it is about; for jobs the name of the variable, TZ or CRON_TZ
     meaning: Optional[Meaning]  # None: computed when the file is run
     pids: Tuple[int, ...]  # some of the processes
     processes: int  # how many
@@ -87,16 +88,25 @@ class TimeZone(NamedTuple):
     hardware_clock: str  # third line of /etc/adjtime: UTC, LOCAL or "" (never written: UTC)
     database: str  # release of the zone database as "2025b"; empty when it cannot be told
     installed: bool  # whether there is a zone database at all
+    aliases: Dict[str, str]  # old names to canonical ones
     settings: Tuple[Setting, ...]
     gaps: Tuple[Gap, ...]
 
     def source(self, path: str) -> Optional[NamedZone]:
         return next((each for each in self.named if each.path == path), None)
 
+    def canonical(self, name: str) -> str:
+        """The zone that a name stands for."""
+        for _ in range(zone_database.MOST_LINKS):
+            if name not in self.aliases:
+                break
+            name = self.aliases[name]
+        return name
 
-def read(host: Host, table: ProcessTable, unit_files: Sequence[Tuple[str, Tuple[str, ...]]] = ()) -> TimeZone:
+
+def read(host: Host, table: ProcessTable, cron: Cron, unit_files: Sequence[Tuple[str, Tuple[str, ...]]] = ()) -> TimeZone:
     """``unit_files``: (unit, paths of its files) of services that are watched. Raises no HostError but OutOfTime."""
-    gaps = []  # type: List[Gap]
+    gaps: List[Gap] = []
     database = Database(host)
     if database.error is not None and not isinstance(database.error, Missing):
         gaps.append(Gap(database.error.path, database.error.reason))
@@ -106,8 +116,9 @@ def read(host: Host, table: ProcessTable, unit_files: Sequence[Tuple[str, Tuple[
     settings = list(_file_settings(host, database, gaps))
     settings.extend(_unit_settings(host, database, unit_files, gaps))
     settings.extend(_process_settings(host, database, table, gaps))
+    settings.extend(_job_settings(database, cron))
     return TimeZone(
-        localtime, named, _hardware_clock(host, gaps), database.version or "", _installed(host), tuple(settings), tuple(gaps)
+        localtime, named, _hardware_clock(host, gaps), database.version or "", _installed(host), database.aliases, tuple(settings), tuple(gaps)
     )
 
 
@@ -279,6 +290,12 @@ def _setting(database: Database, scope: str, path: str, subject: str, assignment
     return Setting(scope, path, assignment.line, subject, meaning, (), 0, False)
 
 
+def _job_settings(database: Database, cron: Cron) -> Iterator[Setting]:
+    for table in cron.tables:
+        for variable in table.table.variables:
+            yield Setting(JOBS, table.path, variable.line, variable.name, database.meaning(variable.value), (), 0, False)
+
+
 def _below(host: Host, directory: str, gaps: List[Gap]) -> List[str]:
     try:
         return [directory + "/" + name for name in host.list(directory) if not name.startswith(".") and not name.endswith("~")][:MOST_FILES]
@@ -308,8 +325,8 @@ class _Group(NamedTuple):
 
 def _process_settings(host: Host, database: Database, table: ProcessTable, gaps: List[Gap]) -> Iterator[Setting]:
     """Of daemons: what has a terminal is somebody's session, and his own affair."""
-    groups = {}  # type: Dict[Tuple[str, str, bool], _Group]
-    elsewhere = {}  # type: Dict[str, Database]
+    groups: Dict[Tuple[str, str, bool], _Group] = {}
+    elsewhere: Dict[str, Database] = {}
     for process in _asked(table):
         path = "/proc/%d/environ" % process.pid
         try:
@@ -336,7 +353,7 @@ def _asked(table: ProcessTable) -> Iterator[Process]:
     live = [process for process in table.live() if process.tty == 0 and process.state != "D"]
     if len(live) <= MANY:
         return iter(live)
-    kinds = {}  # type: Dict[Tuple[str, int], List[Process]]
+    kinds: Dict[Tuple[str, int], List[Process]] = {}
     for process in live:
         kinds.setdefault((process.comm, process.ppid), []).append(process)
     return iter([process for kind in kinds.values() for process in kind[:SAMPLED]])

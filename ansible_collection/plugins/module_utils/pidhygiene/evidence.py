@@ -10,8 +10,8 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from .host import Host, HostError
 from .readers import (
-    cgroups, distribution, fork_failures, kernel_budgets, memory_maps, packages, process_details, processes, stuck, sysctl_files, units,
-    user_namespaces, users, visibility, watches, zombies,
+    cgroups, distribution, fork_failures, kernel_budgets, leftovers, memory_maps, packages, process_details, processes, stuck, sysctl_files,
+    units, user_namespaces, users, visibility, watches, zombies,
 )
 
 
@@ -72,6 +72,8 @@ SOURCES = (
     Source("watches", ("processes", "details"), lambda host, seen: watches.read(host, seen.processes, seen.details)),
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
     Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
+    Source("leftovers", ("units", "processes", "details"),
+           lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
     Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(
         host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
 )

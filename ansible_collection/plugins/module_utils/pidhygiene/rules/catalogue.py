@@ -6,7 +6,7 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import limits_in_force, pid_space, self_checks, zombies
+from . import limits_in_force, pid_space, self_checks, systemd, zombies
 
 RULES = (
     zombies.persistent_zombies,
@@ -20,6 +20,13 @@ RULES = (
     limits_in_force.open_files_near_limit,
     limits_in_force.setuid_into_full_user,
     limits_in_force.forks_failed_in_log,
+    systemd.ineffective_limit_line,
+    systemd.drop_in_loses,
+    systemd.pending_reload,
+    systemd.tasks_max_pressure,
+    systemd.pids_max_differs,
+    systemd.kill_mode_leaves_processes,
+    systemd.restarts_nobody_chose,
     pid_space.near_threads_max,
     pid_space.pid_numbers_nearly_used,
     pid_space.kernel_limits_low,

@@ -299,7 +299,7 @@ def differences(search, names, defaults, machine_tasks):
         for name, block in zip(some, shown(["-p", ",".join(PROPERTIES), "--"] + some)):
             by_name[name] = block
     manager, _ineffective = search.manager_settings()
-    everything = units.Units(units.Manager(True, True, "", (), None, manager, (), (), None, machine_tasks), {}, (), {}, ())
+    everything = units.Units(units.Manager(True, True, "", (), None, manager, (), (), {}, None, machine_tasks), {}, (), {}, ())
     for name in names:
         block = by_name[name]
         definition = search.definition(name)

@@ -52,6 +52,8 @@ SETTINGS = (
     Setting("limits.units", "limits", {}, "unit → item → value", "limits that units should run with"),
     Setting("limits.users", "limits", {}, "user → item → value", "limits that sessions of users should get"),
     Setting("limits.interactive_only", "names", (), "users", "PH-LIM-003: limits.conf entries of these are meant for logins only"),
+    Setting("tasks.ignore_below", "count", 16, "tasks", "PH-SYS-004: a TasksMax below this is a sandbox, not a budget"),
+    Setting("restarts.warn", "count", 3, "restarts", "PH-SYS-007: restarts by systemd since the last audit that warn"),
     Setting("restarts.owned", "names", (), "units", "PH-SYS-007, PH-ZMB-007: units whose scheduled restarts somebody owns"),
     Setting("units.singletons", "names", (), "units", "services of which one instance may run"),
     Setting("units.leftovers_allowed", "names",

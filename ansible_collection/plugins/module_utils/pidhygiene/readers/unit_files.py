@@ -10,7 +10,7 @@ import re
 import zlib
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
-from ..host import Host, HostError, Missing, Unreadable
+from ..host import Host, HostError, Missing
 from ..model import Gap
 from . import unit_syntax
 
@@ -310,13 +310,12 @@ class Search(object):
             if base is not None:
                 here = base.rstrip("/") + "/" + name
                 try:
-                    target = self.host.readlink(here)
-                except Unreadable:  # EINVAL: it is there, and no link
-                    self._real[path] = here
+                    link = self.host.stat(here, follow=False).kind == "link"
+                    target = self.host.readlink(here) if link else ""
                 except HostError as error:
                     self._note(error)
                 else:
-                    self._real[path] = self.real(_plain(target if target.startswith("/") else base + "/" + target))
+                    self._real[path] = self.real(_plain(target if target.startswith("/") else base + "/" + target)) if link else here
         return self._real[path]
 
     def _resolve_parent(self, path: str) -> str:

@@ -337,11 +337,11 @@ def _size(text: str) -> int:
         raise
 
 
-LIMITS = {
+LIMITS: Dict[str, Callable[[str], int]] = {
     "cpu": _seconds, "fsize": _size, "data": _size, "stack": _size, "core": _size, "rss": _size, "nofile": _count, "as": _size,
     "nproc": _count, "memlock": _size, "locks": _count, "sigpending": _count, "msgqueue": _size, "nice": _nice, "rtprio": _count,
     "rttime": lambda text: parse_time(text, 1),
-}  # type: Dict[str, Callable[[str], int]]
+}
 
 
 def parse_limit(item: str, text: str) -> Limit:

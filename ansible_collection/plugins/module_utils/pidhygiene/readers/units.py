@@ -14,8 +14,8 @@ from . import cgroups, unit_syntax
 from .unit_files import LIMIT_KEYS, LOAD_PATH, Definition, Ineffective, Search, Setting, UnitFile, kind_of, type_of
 
 PATTERNS = ("*.service", "*.slice", "*.timer")
-MANAGER_PROPERTIES = ("Version", "UnitPath", "DefaultTasksMax", "NFailedUnits")
 _LIMIT_PROPERTIES = tuple(key + half for key in sorted(LIMIT_KEYS) for half in ("", "Soft"))
+MANAGER_PROPERTIES = ("Version", "UnitPath", "DefaultTasksMax") + tuple("Default" + name for name in _LIMIT_PROPERTIES)
 UNIT_PROPERTIES = (
     "Id", "Names", "LoadState", "ActiveState", "SubState", "FragmentPath", "SourcePath", "DropInPaths", "NeedDaemonReload", "Transient",
     "MainPID", "ControlGroup", "User", "PAMName", "Slice", "Delegate", "KillMode", "Type", "Restart", "NRestarts", "PIDFile",
@@ -92,6 +92,7 @@ class Manager(NamedTuple):
     defaults: Dict[str, Setting]  # by key (DefaultLimitNOFILE, DefaultTasksMax)
     ineffective: Tuple[Ineffective, ...]
     files: Tuple[str, ...]  # system.conf and its drop-ins
+    limits: Dict[str, Limit]  # item to DefaultLimit*= as the manager has it; empty without the bus
     tasks_max: Optional[int]  # DefaultTasksMax= as the manager has it
     machine_tasks: Optional[int]  # what a share of TasksMax= is a share of
 
@@ -139,7 +140,7 @@ def read(host: Host, unit_groups: Iterable[str]) -> Units:
         answers = True
     except HostError as error:
         if not _is_present(host):
-            return Units(Manager(False, False, "", (), None, {}, (), (), None, None), {}, (), {}, ())
+            return Units(Manager(False, False, "", (), None, {}, (), (), {}, None, None), {}, (), {}, ())
         gaps.append(Gap("systemd", error.reason))
     load_path = tuple(_strings(answered.get("UnitPath"))) or LOAD_PATH
     search = Search(host, load_path)
@@ -198,7 +199,7 @@ def _manager(host: Host, answered: Dict[str, Any], answers: bool, load_path: Tup
     return Manager(
         present=True, answers=answers, version=str(answered.get("Version", "")), load_path=load_path, last_load=last_load,
         defaults=defaults, ineffective=ineffective, files=tuple(sorted(set(search.files) - before)),
-        tasks_max=_whole(answered.get("DefaultTasksMax")), machine_tasks=_machine_tasks(host),
+        limits=_limits(answered, "Default"), tasks_max=_whole(answered.get("DefaultTasksMax")), machine_tasks=_machine_tasks(host),
     )
 
 
@@ -258,11 +259,11 @@ def _from_bus(name: str, known: Dict[str, Any], definition: Definition) -> Unit:
     )
 
 
-def _limits(known: Dict[str, Any]) -> Dict[str, Limit]:
+def _limits(known: Dict[str, Any], prefix: str = "") -> Dict[str, Limit]:
     found = {}
     for key, item in LIMIT_KEYS.items():
-        hard = _whole(known.get(key))
-        soft = _whole(known.get(key + "Soft"))
+        hard = _whole(known.get(prefix + key))
+        soft = _whole(known.get(prefix + key + "Soft"))
         if hard is not None:
             found[item] = Limit(hard if soft is None else soft, hard)  # before systemd 229 there is one value for both
     return found
@@ -279,7 +280,7 @@ def _from_files(definition: Definition, group: str, search: Search) -> Unit:
         user=_said(said, "User", ""), pam_name=_said(said, "PAMName", ""), slice=_said(said, "Slice", ""),
         delegate=bool(said["Delegate"].meaning) if "Delegate" in said else False, kill_mode=_said(said, "KillMode", "control-group"),
         type=_said(said, "Type", ""), restart=_said(said, "Restart", "no"), n_restarts=None, pid_file=_said(said, "PIDFile", ""),
-        runtime_max_us=said["RuntimeMaxSec"].meaning if "RuntimeMaxSec" in said and said["RuntimeMaxSec"].meaning is not None else UNLIMITED,
+        runtime_max_us=_meaning(said, "RuntimeMaxSec", UNLIMITED),
         exec_main_start_us=None, exec_main_start_wall=None, active_enter_us=None, active_enter_wall=None, limits={},
         tasks_max=None, tasks_current=None, configured=said, ineffective=definition.ineffective, files=_files(definition),
     )
@@ -288,6 +289,11 @@ def _from_files(definition: Definition, group: str, search: Search) -> Unit:
 def _said(settings: Dict[str, Setting], key: str, default: str) -> str:
     setting = settings.get(key)
     return str(setting.meaning) if setting is not None and setting.meaning is not None else default
+
+
+def _meaning(settings: Dict[str, Setting], key: str, default: int) -> int:
+    setting = settings.get(key)
+    return int(setting.meaning) if setting is not None and setting.meaning is not None else default
 
 
 def _files(definition: Definition) -> Tuple[str, ...]:

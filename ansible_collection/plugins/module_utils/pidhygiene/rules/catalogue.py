@@ -6,7 +6,7 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import limits_in_force, pid_space, time_zone, zombies
+from . import limits_in_force, pid_space, self_checks, systemd, time_zone, zombies
 
 RULES = (
     zombies.persistent_zombies,
@@ -15,11 +15,19 @@ RULES = (
     zombies.held_by_tracer,
     zombies.why_not_reaped,
     zombies.init_does_not_reap,
+    zombies.restart_hides_leak,
     limits_in_force.user_close_to_nproc,
     limits_in_force.invisible_tasks,
     limits_in_force.open_files_near_limit,
     limits_in_force.setuid_into_full_user,
     limits_in_force.forks_failed_in_log,
+    systemd.ineffective_limit_line,
+    systemd.drop_in_loses,
+    systemd.pending_reload,
+    systemd.tasks_max_pressure,
+    systemd.pids_max_differs,
+    systemd.kill_mode_leaves_processes,
+    systemd.restarts_nobody_chose,
     pid_space.near_threads_max,
     pid_space.pid_numbers_nearly_used,
     pid_space.kernel_limits_low,
@@ -39,6 +47,10 @@ RULES = (
     time_zone.crontab_variables,
     time_zone.inverted_sign,
     time_zone.clock_not_synchronised,
+    self_checks.visibility,
+    self_checks.races,
+    self_checks.cgroup_layout,
+    self_checks.resolver_agrees,
 )
 
 

@@ -96,6 +96,11 @@ SOURCES = (
            lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
     Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(
         host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
+    Source("time_zone", ("processes", "cron", "units"), lambda host, seen: time_zone.read(
+        host, seen.processes, seen.cron, time_zone.watched(seen.units))),
+    Source("zone_changes", ("processes", "time_zone", "cron"), lambda host, seen: zone_changes.read(
+        host, seen.processes, seen.time_zone, seen.cron)),
+    Source("time_sync", ("processes",), lambda host, seen: clock.read(host, seen.processes)),
 )
 
 NAMES = frozenset(source.name for source in SOURCES)

@@ -300,6 +300,7 @@ def tz_is_silently_utc(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 (_seen(setting),), references=("man:tzset(3)",))
         else:
             yield Passed()
+    yield Passed()
 
 
 def _silent_utc(evidence: Any, setting: Any) -> Finding:
@@ -339,6 +340,7 @@ def tz_differs_from_host(evidence: Any, policy: Any) -> Iterator[Verdict]:
             WARN, MED, _subject(setting), "%s TZ=%s, but the host is in %s, %s: %s; remove it, or allow it in the policy." % (
                 _where(setting), shown(setting.meaning.value), _host_zone(evidence), _apart(evidence, setting.meaning.zone, host_zone), effect),
             (_seen(setting), Seen(LOCALTIME, _localtime_text(evidence.time_zone.localtime))), references=("RULES A9",))
+    yield Passed()
 
 
 def _program_of(setting: Any) -> Optional[str]:
@@ -500,12 +502,13 @@ def daemons_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
             continue
         change = _last_change(evidence, evidence.processes.started_at(process), evidence.processes.age(process))
         if change is None or _old_offset(evidence) == localtime.in_force.shift(int(evidence.clock.wall)):
-            yield Passed()
             continue
         sure.add(change.sure)
         stale.setdefault(process.comm, []).append(process)
     if stale:
         yield _stale_daemons(evidence, stale, sure)
+    else:
+        yield Passed()
 
 
 def _tz_of(evidence: Any, pid: int) -> bool:
@@ -610,6 +613,7 @@ def inverted_sign(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for setting in zone.settings:
         if setting.meaning is not None:
             yield _sign_of(evidence, _subject(setting), "%s TZ" % _where(setting), setting.meaning, _seen(setting))
+    yield Passed()
 
 
 def _sign_of(evidence: Any, subject: Subject, where: str, meaning: Any, seen: Seen) -> Verdict:

@@ -82,6 +82,8 @@ def random_stack(dice: random.Random, limits: str, others: str, loops: bool) -> 
             lines.append(f"session include {dice.choice(BELOW['ph-stack'])}")
         if name == "ph-stack" and dice.random() < 0.5:
             lines.append(f"session required {others}pam_permit.so")
+        if dice.random() < 0.01:
+            lines.append("session optional pam_permit.so \\")
         files[f"{folder}/{name}"] = "\n".join(lines) + dice.choice(["\n", ""])
     return files
 

@@ -143,8 +143,10 @@ class _Connection(object):
                 sent += 1
             if batch:
                 self._send(batch)
-            self._receive()
-            for serial, reply in self._messages():
+            heard = list(self._messages())
+            if not heard:
+                self._receive()
+            for serial, reply in heard:
                 if reply.error in SERVICE_UNKNOWN:
                     raise Missing("systemd", "no systemd manager here")
                 if reply.error == "org.freedesktop.DBus.Error.AccessDenied":
@@ -211,7 +213,9 @@ class _Connection(object):
 
 _U32 = {"<": struct.Struct("<I"), ">": struct.Struct(">I")}
 _NUMBERS = {"y": "B", "b": "I", "n": "h", "q": "H", "i": "i", "u": "I", "x": "q", "t": "Q", "d": "d", "h": "I"}
-_ALIGNMENT = {"y": 1, "b": 4, "n": 2, "q": 2, "i": 4, "u": 4, "x": 8, "t": 8, "d": 8, "h": 4, "s": 4, "o": 4, "g": 1, "v": 1, "a": 4, "(": 8, "{": 8}
+_ALIGNMENT = {
+    "y": 1, "b": 4, "n": 2, "q": 2, "i": 4, "u": 4, "x": 8, "t": 8, "d": 8, "h": 4, "s": 4, "o": 4, "g": 1, "v": 1, "a": 4, "(": 8, "{": 8,
+}
 _FIXED = {code.encode(): _ALIGNMENT[code] for code in _NUMBERS}  # of a number, the alignment is the size
 
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, Optional
 from .model import UNLIMITED
 from .text import shown
 
-SOURCES = ("boot_id", "clock", "processes", "details", "zombies", "cgroups", "stuck")
+SOURCES = ("boot_id", "clock", "processes", "details", "zombies", "cgroups", "stuck", "units")
 VERSION = 1
 MOST = 200  # rows of each kind
 
@@ -37,6 +37,9 @@ def collect(evidence: Any) -> Dict[str, Any]:
         found["open_files"] = _open_files(evidence)
     if evidence.has("stuck"):
         found["stuck"] = _stuck(evidence)
+    if evidence.has("units"):
+        found["restarts"] = {unit.id: unit.n_restarts for unit in sorted(evidence.units.units.values())[:MOST] if unit.n_restarts}
+        found["unit_files"] = {path: file.digest for path, file in sorted(evidence.units.files.items())[:MOST] if path.startswith("/etc/")}
     if evidence.has("cgroups"):
         found["refused"] = {
             "%s#%d" % (path, group.inode): group.refused

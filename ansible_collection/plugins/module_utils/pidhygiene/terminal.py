@@ -11,6 +11,7 @@ import textwrap
 from typing import Any, Dict, List, Sequence, TextIO
 
 from .document import in_force
+from .model import UNLIMITED
 
 _COLOURS = {"fail": "1;31", "warn": "33", "unknown": "35", "info": "36", "pass": "32", "faint": "2", "bold": "1"}
 
@@ -120,3 +121,32 @@ def table(rows: Sequence[Sequence[str]], style: Style) -> List[str]:
         lines.append(head + "  " + wrapped[0])
         lines.extend(" " * (len(head) + 2) + more for more in wrapped[1:])
     return lines
+
+
+def explanation(answer: Any, style: Style) -> str:
+    """A chain that reads from top to bottom in the order in which the kernel asks."""
+    lines = [style.paint(answer.subject, "bold")]
+    for sentence in answer.about:
+        lines.extend(style.wrap(sentence, 2))
+    if answer.chain:
+        lines.extend(["", "What the next fork is checked against, in this order:"])
+        full = min(answer.chain, key=lambda step: step.maximum - step.used)
+        for step in answer.chain:
+            share = 100.0 * step.used / step.maximum if step.maximum else 100.0
+            mark = "→" if step is full else " "
+            lines.append("  %s %s" % (mark, style.paint("%s: %d of %d (%.1f %%)" % (step.limit, step.used, step.maximum, share),
+                                                        "warn" if share >= 80 else "")))
+            lines.extend(style.paint(line, "faint") for line in style.wrap("%s; %s" % (step.origin, step.source), 6))
+    if answer.limits:
+        lines.extend(["", "Limits it runs with (soft:hard):"])
+        rows = [["  " + each.item, "%s:%s" % (_amount(each.soft), _amount(each.hard)), each.origin] for each in answer.limits]
+        lines.extend(table(rows, style))
+    if answer.verdict:
+        lines.extend([""] + style.wrap(answer.verdict, 0))
+    for unseen in answer.unseen:
+        lines.extend(style.paint(line, "unknown") for line in style.wrap("Not known: " + unseen, 0))
+    return "\n".join(lines) + "\n"
+
+
+def _amount(value: int) -> str:
+    return "unlimited" if value == UNLIMITED else str(value)

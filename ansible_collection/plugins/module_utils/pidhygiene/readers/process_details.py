@@ -142,6 +142,7 @@ def _login_uid(host: Host, base: str) -> Optional[int]:
     return None if uid == NO_LOGIN else uid
 
 
-def group_paths(details: Details) -> Iterable[str]:
-    """The pids groups that hold a live process."""
-    return {detail.pids_group for detail in details.of.values()}
+def group_paths(table: ProcessTable, details: Details) -> Iterable[str]:
+    """The pids groups that hold a live process. Those of the auditor's own ancestry count only where this namespace shows them."""
+    own = [table.machine.own_pid] + table.ancestors(table.machine.own_pid)
+    return {detail.pids_group for pid, detail in details.of.items() if pid not in own or not detail.pids_group.startswith("/..")}

@@ -1,0 +1,216 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: check, snapshot, explain, rules. Standard library only; runs as ``pidhygiene`` or ``python -m pidhygiene``.
+
+Exit status: 0 nothing at or above the gate, 1 the tool itself failed, 2 wrong usage, 100 findings at or above the gate.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any, Dict, List, Optional, Sequence
+
+from . import __version__, document, explain, snapshot, terminal
+from .audit import audit
+from .host import Host, LiveHost
+from .policy import Policy, PolicyError
+from .rules.catalogue import RULES, NoSuchRule
+
+OK, FAILED, USAGE, FOUND = 0, 1, 2, 100
+
+EXAMPLES = """examples:
+  pidhygiene check                          audit this host, show what deviates
+  pidhygiene check --rule 'PH-ZMB-*'        zombies only
+  pidhygiene check --format json > r.json   the whole result, for machines
+  pidhygiene check --previous r.json        compare with the last result: growth, restarts, rejections since then
+  pidhygiene check --fail-on warn           exit status 100 from the first warning on
+  pidhygiene explain 4711                   what refuses the next fork of process 4711
+  pidhygiene explain nginx.service          the same for a unit, with the origin of its limits
+  pidhygiene snapshot host.json.gz          record this host; check --snapshot host.json.gz judges it anywhere
+"""
+
+
+class Failure(Exception):
+    """Something outside of the audit went wrong; the message says what to do."""
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return USAGE
+    try:
+        status: int = options.run(options)
+        return status
+    except (NoSuchRule, PolicyMistake) as error:
+        sys.stderr.write("pidhygiene: %s\n" % error)
+        return USAGE
+    except (Failure, snapshot.NotASnapshot, explain.NothingToExplain, OSError) as error:
+        sys.stderr.write("pidhygiene: %s\n" % error)
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pidhygiene", description="Why this host cannot start one more process, with evidence.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version="pidhygiene " + __version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    check = commands.add_parser("check", help="audit this host, another root or a snapshot", description=main.__doc__,
+                                epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    check.add_argument("--format", choices=("text", "json"), default="text", help="text for people (default), json for machines")
+    check.add_argument("--details", action="store_true", help="show information findings and all evidence, too")
+    check.add_argument("--policy", metavar="FILE", help="thresholds, wishes and waivers (JSON, or YAML where PyYAML is installed)")
+    check.add_argument("--rule", metavar="ID", action="append", default=[], help="only this rule or pattern; may be repeated")
+    check.add_argument("--fail-on", choices=("fail", "warn", "unknown", "never"), default="fail", help="lowest status that gives exit status 100")
+    check.add_argument("--previous", metavar="FILE", help="the last result of this host, for what needs history")
+    check.add_argument("--tag", action="append", default=[], help="a group this host belongs to, for waivers; may be repeated")
+    _where(check)
+    check.set_defaults(run=_check)
+
+    take = commands.add_parser("snapshot", help="record what an audit of this host looks at", description="Records, and says what the audit found.")
+    take.add_argument("file", metavar="FILE", help="where to write it; compressed when it ends in .gz")
+    take.add_argument("--deadline", type=float, default=60.0, metavar="S", help="seconds that the audit may take (60)")
+    take.set_defaults(run=_snapshot)
+
+    why = commands.add_parser("explain", help="what refuses the next fork, and where each limit comes from")
+    why.add_argument("what", metavar="RULE|UNIT|USER|PID", help="PH-ZMB-001, nginx.service, oracle (or user:oracle), 4711")
+    why.add_argument("--format", choices=("text", "json"), default="text")
+    _where(why)
+    why.set_defaults(run=_explain)
+
+    rules = commands.add_parser("rules", help="list the rules")
+    rules.add_argument("action", nargs="?", choices=("list",), default="list")
+    rules.add_argument("--format", choices=("text", "json"), default="text")
+    rules.set_defaults(run=_rules)
+    return parser
+
+
+def _where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--snapshot", metavar="FILE", help="judge a recorded host instead of this one")
+    parser.add_argument("--root", metavar="DIR", default="/", help="another tree as root: an image, a container")
+    parser.add_argument("--deadline", type=float, default=60.0, metavar="S", help="seconds that the audit may take (60)")
+
+
+def _host(options: argparse.Namespace) -> Host:
+    if options.snapshot:
+        return snapshot.load(options.snapshot)
+    return LiveHost(options.root, options.deadline)
+
+
+def _check(options: argparse.Namespace) -> int:
+    policy = load_policy(options.policy) if options.policy else Policy()
+    previous = _marks(options.previous) if options.previous else None
+    result = audit(_host(options), policy, previous, options.rule, options.tag)
+    if options.format == "json":
+        _write(canonical(result))
+    else:
+        _write(terminal.render(result, terminal.style_for(sys.stdout), options.details))
+    if options.fail_on != "never" and document.gate(result, options.fail_on):
+        return FOUND
+    return OK
+
+
+def canonical(result: Dict[str, Any]) -> str:
+    """The same bytes for the same result, whichever front end writes it."""
+    return json.dumps(result, sort_keys=True, indent=1) + "\n"
+
+
+def _marks(path: str) -> Optional[Dict[str, Any]]:
+    with open(path, encoding="utf-8") as stream:
+        try:
+            result = json.load(stream)
+        except ValueError as error:
+            raise Failure("%s is no result: %s" % (path, error))
+    if not isinstance(result, dict) or not isinstance(result.get("marks"), dict):
+        raise Failure("%s is no result of pidhygiene check --format json" % path)
+    marks: Dict[str, Any] = result["marks"]
+    return marks
+
+
+class PolicyMistake(Exception):
+    """A policy file with a mistake; the message says where."""
+
+
+def load_policy(path: str) -> Policy:
+    """Errors: OSError, PolicyMistake (with file, line where it can be told, path in the document, mistake, nearest key)."""
+    with open(path, encoding="utf-8") as stream:
+        text = stream.read()
+    try:
+        return Policy(_parse(path, text))
+    except PolicyError as error:
+        lines = ["%s: %s: %s" % (_place(path, text, mistake.path), mistake.path, mistake.message) for mistake in error.mistakes]
+        raise PolicyMistake("\n            ".join(["the policy has %d mistake%s:" % (len(lines), "" if len(lines) == 1 else "s")] + lines))
+
+
+def _parse(path: str, text: str) -> Any:
+    if path.endswith(".json"):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise PolicyMistake("%s: %s" % (path, error))
+    try:
+        import yaml
+    except ImportError:
+        raise PolicyMistake("%s: reading YAML needs PyYAML; install it, or write the policy as JSON (.json)" % path)
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PolicyMistake("%s: %s" % (path, error))
+
+
+def _place(path: str, text: str, where: str) -> str:
+    """file:line of the last key of the path, looked for in order of the keys."""
+    at = 0
+    lines = text.splitlines()
+    for key in where.replace("[", ".").split("."):
+        if key.rstrip("]").isdigit():
+            continue
+        for number in range(at, len(lines)):
+            if lines[number].strip().lstrip("- ").strip("\"'").startswith(key):
+                at = number
+                break
+    return "%s:%d" % (path, at + 1)
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    recorder = snapshot.RecordingHost(LiveHost("/", options.deadline))
+    result = audit(recorder)
+    snapshot.save(recorder.document(), options.file)
+    _write(terminal.render(result, terminal.style_for(sys.stdout)))
+    _write("Recorded in %s; pidhygiene check --snapshot %s judges it again.\n" % (options.file, options.file))
+    return OK
+
+
+def _explain(options: argparse.Namespace) -> int:
+    answer = explain.explain(_host(options), options.what)
+    if options.format == "json":
+        _write(json.dumps(answer.plain(), sort_keys=True, indent=1) + "\n")
+    else:
+        _write(terminal.explanation(answer, terminal.style_for(sys.stdout)))
+    return OK
+
+
+def _rules(options: argparse.Namespace) -> int:
+    if options.format == "json":
+        _write(json.dumps([{"rule": rule.id, "title": rule.title, "severity": rule.severity} for rule in RULES], indent=1) + "\n")
+        return OK
+    rows: List[List[str]] = [[rule.id, rule.severity, rule.title] for rule in RULES]
+    _write("\n".join(terminal.table(rows, terminal.style_for(sys.stdout))) + "\n")
+    return OK
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except UnicodeEncodeError:  # a terminal with LANG=C still gets its answer
+        sys.stdout.write(text.encode("ascii", "replace").decode("ascii"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

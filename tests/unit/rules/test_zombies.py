@@ -1,0 +1,215 @@
+"""PH-ZMB through audit()."""
+
+import pytest
+from simulated import SimulatedHost, judge
+
+SIGCHLD = 0x10000
+
+
+def leaking(count, ages=3600.0, parent_start=86400.0, spread=True, uid=500, **parent):
+    """A backup agent (8102) with zombies started evenly over its life."""
+    host = SimulatedHost()
+    host.process(8102, 1, "beremote", start=parent_start, exe="/opt/VRTSralus/bin/beremote", cgroup="/system.slice/VRTSralus.service", **parent)
+    host.group("/system.slice/VRTSralus.service", current=count + 1)
+    for index in range(count):
+        born = parent_start * (0.99 - 0.98 * index / max(1, count)) if spread else ages + 1
+        host.process(10000 + index, 8102, "ora", "Z", uid=uid, start=born, dead=min(ages, born), cgroup="/system.slice/VRTSralus.service")
+    return host
+
+
+@pytest.mark.case("PH-ZMB-001", "fires")
+def test_many_zombies_of_one_parent():
+    finding = judge(leaking(120), "PH-ZMB-001").only("fail")
+    assert finding["severity"] == "HIGH"
+    assert "beremote (8102) has not reaped 120 zombies of user oracle (120 ora)" in finding["message"]
+    assert "restart VRTSralus.service" in finding["message"]
+    assert finding["remedy"]["parameters"]["unit"] == "VRTSralus.service"
+
+
+@pytest.mark.case("PH-ZMB-001", "fires")
+def test_few_old_and_growing_zombies_warn():
+    assert judge(leaking(8), "PH-ZMB-001").only("warn")["severity"] == "MED"
+
+
+@pytest.mark.case("PH-ZMB-001", "silent")
+def test_a_handful_that_does_not_grow_is_silent():
+    """monit and friends: reaped at the next cycle (INCIDENTS Z15)."""
+    assert judge(leaking(4), "PH-ZMB-001").status == "pass"
+    assert judge(leaking(12, ages=3600, spread=False), "PH-ZMB-001").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-001", "silent")
+def test_zombies_that_just_died_are_silent():
+    host = leaking(50, ages=0.4, spread=False)
+    assert judge(host, "PH-ZMB-001").status == "pass"
+    assert host.waited == 0.0
+
+
+def test_young_parent_is_information():
+    assert judge(leaking(40, ages=20, parent_start=50), "PH-ZMB-001").only("info")
+
+
+@pytest.mark.case("PH-ZMB-001", "unreadable")
+def test_unreadable_process_is_unknown():
+    host = leaking(3).forbid("/proc/8102/stat")
+    judged = judge(host, "PH-ZMB-001")
+    assert judged.status == "unknown"
+    assert judged.only("unknown")["evidence"][0]["source"] == "/proc/8102/stat"
+
+
+def test_without_sched_a_second_look_is_taken_and_only_at_suspects():
+    healthy = leaking(2)
+    healthy.forbid("/proc/self/sched")
+    assert judge(healthy, "PH-ZMB-001").status == "pass"
+    assert healthy.waited == 0.0
+    suspect = leaking(30)
+    suspect.forbid("/proc/self/sched")
+    assert judge(suspect, "PH-ZMB-001").only("warn")
+    assert suspect.waited == pytest.approx(5.0)
+
+
+def test_full_user_makes_it_critical():
+    host = leaking(90).process(700, 1, "bash", uid=500, nproc=(95, 95), cgroup="/user.slice/user-500.slice/session-1.scope")
+    finding = judge(host, "PH-ZMB-001").only("fail")
+    assert finding["severity"] == "CRIT"
+    assert finding["binding"] == "RLIMIT_NPROC of oracle: 91 of 95"
+
+
+@pytest.mark.case("PH-ZMB-002", "fires")
+def test_growth_is_forecast():
+    host = leaking(300).process(700, 1, "bash", uid=500, nproc=(1000, 1000), cgroup="/user.slice/user-500.slice/session-1.scope")
+    finding = judge(host, "PH-ZMB-002").only("fail")
+    assert "zombies a day (from the start times of its zombies)" in finding["message"]
+
+
+@pytest.mark.case("PH-ZMB-002", "silent")
+def test_a_pool_that_ended_at_once_is_no_growth():
+    host = leaking(300, spread=False).process(700, 1, "bash", uid=500, nproc=(1000, 1000))
+    assert judge(host, "PH-ZMB-002").status == "pass"
+
+
+def test_marks_of_this_boot_show_growth():
+    host = leaking(300, spread=False).process(700, 1, "bash", uid=500, nproc=(1000, 1000))
+    start = int((host.boot - 86400) * 100)
+    marks = {"version": 1, "boot_id": "3a9c4a5e-0000-4000-8000-000000000001", "wall": host.wall - 3600, "boot": host.boot - 3600,
+             "zombies": {"8102@%d" % start: 200}}
+    assert "from the marks of the last audit" in judge(host, "PH-ZMB-002", previous=marks).only("fail")["message"]
+    other_boot = dict(marks, boot_id="another")
+    assert judge(host, "PH-ZMB-002", previous=other_boot).status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-002", "unreadable")
+def test_growth_with_unreadable_processes_is_unknown():
+    assert judge(leaking(3).forbid("/proc/8102/stat"), "PH-ZMB-002").status == "unknown"
+
+
+@pytest.mark.case("PH-ZMB-003", "fires")
+def test_dead_leader_with_living_threads():
+    host = SimulatedHost().process(50, 1, "worker", "Z", threads=4)
+    assert "alive" in judge(host, "PH-ZMB-003").only("info")["message"]
+    assert judge(host, "PH-ZMB-001").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-003", "silent")
+def test_plain_zombie_is_no_leader():
+    assert judge(SimulatedHost().process(50, 1, "worker", "Z", dead=1), "PH-ZMB-003").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-003", "unreadable")
+def test_unreadable_table_hides_leaders():
+    assert judge(SimulatedHost().process(50, 1, "worker", "Z", threads=4).forbid("/proc/50/stat"), "PH-ZMB-003").status == "unknown"
+
+
+@pytest.mark.case("PH-ZMB-004", "fires")
+def test_traced_zombie_blames_the_tracer():
+    host = leaking(0).process(60, 8102, "child", "Z", dead=600, tracer=70).process(70, 1, "strace")
+    finding = judge(host, "PH-ZMB-004").only("warn")
+    assert "strace (70) traces it" in finding["message"]
+    assert judge(host, "PH-ZMB-001").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-004", "silent")
+def test_interactive_tracer_is_information():
+    host = leaking(0).process(60, 8102, "child", "Z", dead=600, tracer=70).process(70, 1, "gdb", tty=34816)
+    assert judge(host, "PH-ZMB-004").status == "info"
+    just_now = leaking(0).process(60, 8102, "child", "Z", dead=0.1, tracer=70).process(70, 1, "strace")
+    assert judge(just_now, "PH-ZMB-004").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-004", "unreadable")
+def test_unreadable_status_hides_tracers():
+    host = leaking(0).process(60, 8102, "child", "Z", dead=600, tracer=70).forbid("/proc/60/status")
+    assert judge(host, "PH-ZMB-004").status == "unknown"
+
+
+@pytest.mark.parametrize("masks, state, words", [
+    ({}, "S", "neither handles SIGCHLD nor waits"),
+    ({"SigCgt": SIGCHLD}, "S", "one signal can stand for many"),
+    ({"SigIgn": SIGCHLD}, "S", "ignores SIGCHLD now"),
+    ({"SigBlk": SIGCHLD, "ShdPnd": SIGCHLD}, "S", "blocks SIGCHLD and has one pending"),
+    ({}, "T", "is stopped"),
+    ({}, "D", "a restart will hang"),
+])
+@pytest.mark.case("PH-ZMB-005", "fires")
+def test_why_the_parent_does_not_reap(masks, state, words):
+    judged = judge(leaking(40, masks=masks, state=state), "PH-ZMB-005")
+    assert words in judged.findings[0]["message"]
+
+
+@pytest.mark.case("PH-ZMB-005", "silent")
+def test_no_diagnosis_where_nothing_leaks():
+    assert judge(leaking(3), "PH-ZMB-005").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-005", "unreadable")
+def test_signal_masks_unreadable():
+    assert judge(leaking(40).forbid("/proc/8102/task"), "PH-ZMB-005").status == "unknown"
+
+
+def orphans(count, dead):
+    host = SimulatedHost()
+    for index in range(count):
+        host.process(500 + index, 1, "curl", "Z", dead=dead, start=dead + 1)
+    return host
+
+
+@pytest.mark.case("PH-ZMB-006", "fires")
+def test_init_that_never_reaps():
+    assert judge(orphans(25, 700), "PH-ZMB-006").only("fail")["severity"] == "CRIT"
+
+
+@pytest.mark.case("PH-ZMB-006", "silent")
+def test_lazy_init_is_silent():
+    """An init that reaps every two seconds (RULES V3)."""
+    assert judge(orphans(25, 2), "PH-ZMB-006").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-006", "unreadable")
+def test_init_unreadable():
+    assert judge(orphans(25, 700).forbid("/proc/1/stat"), "PH-ZMB-006").status == "unknown"
+
+
+def hidden_leak(count=300, when="0 14 * * 6", limit=16384):
+    host = leaking(count).process(700, 1, "bash", uid=500, nproc=(limit, limit), cgroup="/user.slice/user-500.slice/session-1.scope")
+    host.process(90, 1, "cron", exe="/usr/sbin/cron", cgroup="/system.slice/cron.service")
+    host.file("/usr/sbin/cron", "x").file("/var/lib/dpkg/status", "Package: cron\nStatus: install ok installed\nVersion: 3.0pl1-162\n\n")
+    return host.file("/etc/crontab", "%s root /etc/init.d/VRTSralus.init restart\n" % when)
+
+
+@pytest.mark.case("PH-ZMB-007", "fires")
+def test_weekly_restart_hides_a_leak():
+    """The first seed's workaround: safe at one rate, unsafe at another."""
+    assert "every 7.0 d to hide a leak" in judge(hidden_leak(), "PH-ZMB-007").only("warn")["message"]
+    assert "less than twice the interval" in judge(hidden_leak(limit=1500), "PH-ZMB-007").only("fail")["message"]
+
+
+@pytest.mark.case("PH-ZMB-007", "silent")
+def test_a_restart_without_zombies_hides_nothing():
+    assert judge(hidden_leak(count=2), "PH-ZMB-007").status == "pass"
+    other = leaking(300).file("/etc/crontab", "5 4 * * * root systemctl restart nginx.service\n")
+    assert judge(other, "PH-ZMB-007").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-007", "unreadable")
+def test_unreadable_crontab():
+    assert judge(hidden_leak().forbid("/etc/crontab"), "PH-ZMB-007").status == "unknown"

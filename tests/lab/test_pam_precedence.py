@@ -14,7 +14,7 @@ import pytest
 
 from .pam_real import local_users, real_sessions
 from .pam_upstream import LIBRARY, MODULE, upstream_pam
-from .tree import base_tree
+from .tree import Tree
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "pam_precedence.json"
 SHOWN = ("nproc", "nofile", "as", "cpu")
@@ -85,8 +85,8 @@ def may_raise() -> bool:
 
 @pytest.mark.skipif(may_raise(), reason="recorded without CAP_SYS_RESOURCE, which lets a session raise hard limits")
 @pytest.mark.parametrize("name", ["bookworm", "trixie", "upstream"])
-def test_real_sessions_are_as_recorded(name: str, tmp_path: Path) -> None:
-    tree = upstream_pam(base_tree("bookworm")) if name == "upstream" else base_tree(name)
+def test_real_sessions_are_as_recorded(name: str, tmp_path: Path, lab_base: dict[str, Tree]) -> None:
+    tree = upstream_pam(lab_base["bookworm"]) if name == "upstream" else lab_base[name]
     library, module = (LIBRARY, MODULE) if name == "upstream" else ("libpam.so.0", "pam_limits.so")
     local_users(tmp_path)
     cases = [{"user": user, "files": files, "arguments": [], "start": START} for user, files in CASES.values()]

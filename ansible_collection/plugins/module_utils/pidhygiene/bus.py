@@ -143,8 +143,10 @@ class _Connection(object):
                 sent += 1
             if batch:
                 self._send(batch)
-            self._receive()
-            for serial, reply in self._messages():
+            heard = list(self._messages())
+            if not heard:
+                self._receive()
+            for serial, reply in heard:
                 if reply.error in SERVICE_UNKNOWN:
                     raise Missing("systemd", "no systemd manager here")
                 if reply.error == "org.freedesktop.DBus.Error.AccessDenied":

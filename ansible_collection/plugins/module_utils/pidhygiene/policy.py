@@ -47,6 +47,7 @@ SETTINGS = (
     Setting("uninterruptible.stuck_after", "seconds", 600, "seconds", "PH-PID-006: state D without running for this time is stuck"),
     Setting("clock.unsynchronised_after", "seconds", 3600, "seconds", "PH-TZ-011: uptime after which an unsynchronised clock fails"),
     Setting("zone.expected", "zone", None, "IANA name", "the zone that this host should be in; unset: sources need only agree"),
+    Setting("zone.database_at_least", "release", None, "as 2025b", "PH-TZ-008: the newest release of the zone database in the fleet; older warns"),
     Setting("zone.utc_allowed", "names", ("postgres", "mysqld", "mariadbd", "mongod", "java"), "programs", "PH-TZ-005: may run in UTC by intention"),
     Setting("limits.units", "limits", {}, "unit → item → value", "limits that units should run with"),
     Setting("limits.users", "limits", {}, "user → item → value", "limits that sessions of users should get"),
@@ -225,6 +226,11 @@ def _zone(key: str, value: Any) -> Iterator[Mistake]:
         yield Mistake(key, "must be the name of a zone, as Europe/Berlin")
 
 
+def _release(key: str, value: Any) -> Iterator[Mistake]:
+    if value is not None and not (isinstance(value, str) and re.match(r"^(19|20)\d\d[a-z]?$", value)):
+        yield Mistake(key, "must be a release of the zone database, as 2025b")
+
+
 def _names(key: str, value: Any) -> Iterator[Mistake]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) for each in value):
         yield Mistake(key, "must be a list of names")
@@ -283,6 +289,6 @@ def _waivers(key: str, value: Any) -> Iterator[Mistake]:
 
 
 _KINDS = {
-    "count": _count, "seconds": _duration, "days": _duration, "share": _share, "flag": _flag, "zone": _zone, "names": _names,
+    "count": _count, "seconds": _duration, "days": _duration, "share": _share, "flag": _flag, "zone": _zone, "release": _release, "names": _names,
     "limits": _limits, "controls": _controls, "waivers": _waivers,
 }

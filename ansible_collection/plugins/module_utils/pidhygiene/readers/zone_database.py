@@ -52,12 +52,12 @@ class Database(object):
     def __init__(self, host: Host, root: str = "/") -> None:
         self._host = host
         self._root = root
-        self._files = {}  # type: Dict[str, TzFile]
-        self._errors = {}  # type: Dict[str, Exception]
-        self._meanings = {}  # type: Dict[str, Meaning]
-        self.error = None  # type: Optional[HostError]
-        self.version = None  # type: Optional[str]  # as "2025b"
-        self.aliases = {}  # type: Dict[str, str]
+        self._files: Dict[str, TzFile] = {}
+        self._errors: Dict[str, Exception] = {}
+        self._meanings: Dict[str, Meaning] = {}
+        self.error: Optional[HostError] = None
+        self.version: Optional[str] = None  # as "2025b"
+        self.aliases: Dict[str, str] = {}
         try:
             self.version, self.aliases = parse_source(host.read_text(DIRECTORY + "/tzdata.zi", root=root))
         except HostError as error:
@@ -136,7 +136,7 @@ class Database(object):
 
     def _posix(self, value: str, text: str) -> Meaning:
         read = posix_tz.parse(text)
-        zone = read  # type: Zone
+        zone: Zone = read
         if read.default_rules:
             try:
                 zone = zone_info.under_default_rules(self.load(DIRECTORY + "/posixrules"), read) or read
@@ -159,7 +159,8 @@ class Database(object):
         except NotAZone:
             return None
         since, until = 0, int(now) + 10 * zone_info.YEAR
-        older, equal = [], []  # type: List[Tuple[int, str]], List[Tuple[int, str]]
+        older: List[Tuple[int, str]] = []
+        equal: List[Tuple[int, str]] = []
         footer = zone_info.footer_of(data)
         for name, _size in files:
             zone = self._with_footer(name, footer)

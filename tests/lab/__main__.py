@@ -13,6 +13,7 @@ from .owner import Owner
 from .place import LabError
 from .registry import Record, records, remove, sweep
 from .tree import SUITES, base_tree, base_trees, with_packages
+from .virtual_machine import VirtualMachine
 
 
 def main(arguments: list[str]) -> int:
@@ -35,6 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--layout", choices=["hybrid", "unified"], help="of the cgroups; default: the one in which more limits are real")
     up.add_argument("--package", action="append", default=[], help="a Debian package to add to the tree; may be repeated")
     up.set_defaults(action=_up)
+
+    machine = actions.add_parser("machine", help="boot a virtual machine: unified cgroups with all controllers; else like a host")
+    machine.add_argument("name")
+    machine.set_defaults(action=_machine)
 
     run = actions.add_parser("run", help="run a command in a host, with no session: run NAME -- COMMAND ...")
     run.add_argument("name")
@@ -67,12 +72,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(options: argparse.Namespace) -> None:
-    if _named(options.name):
-        raise LabError(f"there is a host {options.name} already")
+    _require_unused(options.name)
     tree = base_tree(options.suite)
     if options.package:
         tree = with_packages(tree, options.package)
     _describe(LabHost.boot(tree, options.name, layout=options.layout, owner=Owner.person()).record)
+
+
+def _machine(options: argparse.Namespace) -> None:
+    _require_unused(options.name)
+    _describe(VirtualMachine.boot(options.name, owner=Owner.person()).record)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -119,22 +128,32 @@ def _trees(options: argparse.Namespace) -> None:
 
 
 def _describe(record: Record) -> None:
-    host = LabHost(record)
+    host = _opened(record)
+    state = "booted" if host.alive() else "ended"
     owner = "by hand" if record.owner.pid is None else f"of pid {record.owner.pid}" + ("" if record.owner.alive() else " (dead)")
-    print(f"{record.name}\t{record.suite}\t{record.layout}\t{host.address}\tinit {host.init_pid}\tkey {host.key}\t{owner}")
+    print(f"{record.name}\t{record.suite}\t{record.layout}\t{host.address}\t{state}\tkey {host.key}\t{owner}")
 
 
 def _named(name: str) -> list[Record]:
     return [record for record in records() if record.name == name]
 
 
-def _found(name: str) -> LabHost:
+def _require_unused(name: str) -> None:
+    if _named(name):
+        raise LabError(f"there is a host {name} already")
+
+
+def _opened(record: Record) -> LabHost | VirtualMachine:
+    return VirtualMachine(record) if record.kind == "virtual machine" else LabHost(record)
+
+
+def _found(name: str) -> LabHost | VirtualMachine:
     named = _named(name)
     if not named:
         raise LabError(f"there is no host {name}; `list` shows those that run")
     if len(named) > 1:
         raise LabError(f"{len(named)} hosts are called {name}; start one with another name")
-    return LabHost(named[0])
+    return _opened(named[0])
 
 
 if __name__ == "__main__":

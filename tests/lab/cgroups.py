@@ -61,13 +61,17 @@ class HostGroups:
         for group in (root, root / PARENT, self.top) if available else ():
             (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in available))
 
+    def has_supervisor(self) -> bool:
+        """Tell whether the process that boots the host, or is the virtual machine, runs: without it the host is gone for good."""
+        return _populated(self.supervisor)
+
     def kill(self, seconds: float = 20) -> None:
         """End every process of the host and return when the last is gone; at once if there is none."""
         if not self.top.exists():
             return
         (self.top / "cgroup.kill").write_text("1")
         deadline = time.monotonic() + seconds
-        while "populated 1" in (self.top / "cgroup.events").read_text():
+        while _populated(self.top):
             if time.monotonic() > deadline:
                 raise GroupsRemain(f"processes in {self.top} survive SIGKILL for {seconds:.0f} s")
             time.sleep(0.02)
@@ -84,6 +88,13 @@ class HostGroups:
 
 def _version_1_root(controller: str) -> Path:
     return MOUNTED / controller / "cgroup.procs"
+
+
+def _populated(group: Path) -> bool:
+    try:
+        return "populated 1" in (group / "cgroup.events").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def _removed(group: Path) -> bool:

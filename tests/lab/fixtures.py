@@ -17,9 +17,10 @@ import pytest
 from .host import LabHost
 from .machine import Machine
 from .place import LabUnavailable
-from .prerequisites import require_hosts
+from .prerequisites import require_hosts, require_virtual_machine
 from .registry import sweep
 from .tree import Tree, base_trees, with_packages
+from .virtual_machine import VirtualMachine
 
 FIXTURES = frozenset({"lab_base", "bookworm", "trixie", "new_host", "new_module_host", "unified_machine"})
 
@@ -101,6 +102,15 @@ def new_module_host(lab_base: dict[str, Tree]) -> Iterator[HostFactory]:
     """Boots hosts that the tests of a module share and may change."""
     with ExitStack() as stack:
         yield HostFactory(lab_base, stack)
+
+
+@pytest.fixture(scope="session")
+def unified_machine(lab_base: dict[str, Tree]) -> Iterator[VirtualMachine]:
+    """A Debian 12 virtual machine, with the unified hierarchy and all its controllers; shared, so look at it only."""
+    with _skipped_where_unavailable():
+        require_virtual_machine()
+    with VirtualMachine.boot() as machine:
+        yield machine
 
 
 @contextmanager

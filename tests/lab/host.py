@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from .addresses import far_address, near_address
 from .cgroups import has_hybrid_layout
 from .machine import BootFailed, Machine
 from .owner import Owner
@@ -16,8 +16,6 @@ from .place import LabError, lab_folder, ssh_key
 from .registry import Record, register, remove
 from .tree import Tree
 
-# Each host has a network of four addresses in here: the machine's end and the host's end of their link are the second and the third.
-NETWORK = ipaddress.IPv4Network("10.98.0.0/16")
 BOOT_SECONDS = 120
 HERE = Path(__file__).parent
 
@@ -33,8 +31,8 @@ class LabHost(Machine):
         self.suite = record.suite
         self.folder = record.folder
         self.console = record.folder / "console.log"
-        self.gateway = str(NETWORK[4 * record.number + 1])
-        self.address = str(NETWORK[4 * record.number + 2])
+        self.gateway = near_address(record.number)
+        self.address = far_address(record.number)
         self.key = ssh_key(lab_folder())
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -57,12 +55,6 @@ class LabHost(Machine):
             host.down()
             raise
         return host
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.down()
 
     @property
     def init_pid(self) -> int:
@@ -90,10 +82,7 @@ class LabHost(Machine):
         return ["nsenter", f"--target={self.init_pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--", *argv]
 
     def alive(self) -> bool:
-        try:
-            return "populated 1" in (self.record.groups.supervisor / "cgroup.events").read_text()
-        except FileNotFoundError:
-            return False
+        return self.record.groups.has_supervisor()
 
     def reboot(self) -> None:
         """Reboot as systemd does it, keep the files, and return when the host has booted again."""

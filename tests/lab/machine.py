@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from .place import LabError
 
@@ -53,6 +54,12 @@ class Machine(ABC):
     @abstractmethod
     def down(self) -> None:
         """Take the machine away with all that it used; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.down()
 
     def run(
         self, argv: Sequence[str], *, check: bool = True, timeout: float = 60, stdin: str | None = None
@@ -137,10 +144,6 @@ class Machine(ABC):
         listed = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager"]).stdout
         return [line.split()[0] for line in listed.splitlines()]
 
-    def boot_id(self) -> str:
-        """Return what tells one boot of this machine from the next."""
-        return self.run(["cat", "/proc/sys/kernel/random/boot_id"]).stdout.strip()
-
     def wait_until_booted(self, seconds: float) -> None:
         """Return when every unit has started or failed and sshd answers; BootFailed when that takes longer or the machine ends."""
         deadline = time.monotonic() + seconds
@@ -154,7 +157,8 @@ class Machine(ABC):
     def diagnosis(self) -> str:
         """Return what a person needs to see why a machine does not work: the console's end, failed units, the journal's end."""
         parts = ["--- console ---", *(self.console.read_text(errors="replace").splitlines()[-40:] if self.console.exists() else [])]
-        for argv in (["systemctl", "--no-pager", "list-jobs"], ["systemctl", "--no-pager", "--failed"], ["journalctl", "--no-pager", "-n", "60"]):
+        questions = [["systemctl", "--no-pager", "list-jobs"], ["systemctl", "--no-pager", "--failed"], ["journalctl", "--no-pager", "-n", "60"]]
+        for argv in questions if self.alive() else []:
             try:
                 parts += [f"--- {shlex.join(argv)} ---", self.run(argv, check=False, timeout=10).stdout]
             except (LabError, OSError, subprocess.TimeoutExpired) as error:

@@ -3,8 +3,9 @@
 Standard input is one JSON object: ``library`` (libpam to load), ``module`` (pam_limits as the service file names it),
 ``process_1`` (item to [soft, hard]: the limits that /proc/1/limits shall show) and ``cases``. A case has ``files`` (path to text, one
 character for one byte; below /etc/security; null makes a directory, a leading "->" a link), ``user``, ``arguments`` of pam_limits and
-``start`` (limits of the process that opens the session). One line of JSON comes out for each case: ``result`` of pam_open_session (0 is
-PAM_SUCCESS), ``limits``, ``nice``, ``no_new_privs`` and ``root`` of the process afterwards.
+``start`` (limits of the process that opens the session); with ``stack`` (absolute path to text) and ``service`` it brings its own services
+instead of one that runs pam_limits alone. One line of JSON comes out for each case: ``result`` of pam_open_session (0 is
+PAM_SUCCESS; null when the process died), ``limits``, ``nice``, ``no_new_privs`` and ``root`` of the process afterwards.
 
 Limits are read from outside with prlimit(2): the session's process may have no descriptor, no memory and no time left.
 """
@@ -57,16 +58,25 @@ def write_files(files):
                 stream.write(text.encode("latin-1"))
 
 
+def write_services(case, module):
+    for folder in ("/etc/pam.d", "/usr/lib/pam.d"):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+    stack = case.get("stack") or {"/etc/pam.d/" + SERVICE: "session required %s %s\n" % (module, " ".join(case["arguments"]))}
+    for path, text in stack.items():
+        with open(path, "w") as stream:
+            stream.write(text)
+
+
 def open_session(pam, case, answer):
     """In the child. Nothing that needs memory or a descriptor comes after pam_open_session."""
     for number in (signal.SIGXCPU, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
     set_limits(case["start"])
     handle = ctypes.c_void_p()
-    name, user = SERVICE.encode(), case["user"].encode()
-    if pam.pam_start(name, user, ctypes.byref(SILENT), ctypes.byref(handle)) != 0:
-        os._exit(3)
-    os.write(answer, ANSWERS[pam.pam_open_session(handle, 0)])
+    name, user = case.get("service", SERVICE).encode(), case["user"].encode()
+    result = pam.pam_start(name, user, ctypes.byref(SILENT), ctypes.byref(handle))  # fails where the service's file is beyond repair
+    os.write(answer, ANSWERS[result or pam.pam_open_session(handle, 0)])
     signal.pause()
 
 
@@ -107,8 +117,7 @@ def main():
     print(json.dumps({"process_1": limits_of(1)}))
     for case in work["cases"]:
         write_files(case["files"])
-        with open("/etc/pam.d/" + SERVICE, "w") as stream:
-            stream.write("session required %s %s\n" % (work["module"], " ".join(case["arguments"])))
+        write_services(case, work["module"])
         print(json.dumps(observe(pam, case)))
 
 

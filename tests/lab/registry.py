@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .addresses import MOST_HOSTS
 from .cgroups import HostGroups
 from .owner import Owner
 from .place import lab_folder, locked
 
 # Where all labs of this machine, whatever their folder, agree on the numbers of hosts: a file per number holds the folder of its host.
 NUMBERS = Path("/run/pidhygiene-lab")
-MOST_HOSTS = 1 << 14
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import pytest
 
 from .fixtures import HostFactory
 from .host import LabHost
-from .machine import CommandFailed
+from .machine import BootFailed, CommandFailed
 from .owner import Owner
 from .place import lab_folder
-from .registry import Record, records, sweep
+from .registry import Record, records, remove, sweep
 from .tree import Tree, with_packages
+from .virtual_machine import VirtualMachine
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -203,12 +204,14 @@ def test_nothing_is_left_of_a_host(new_host: HostFactory) -> None:
 
 
 def test_nothing_is_left_of_a_host_that_does_not_boot(lab_base: dict[str, Tree], monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = with_packages(lab_base["bookworm"], [], {"etc/systemd/system/default.target": "[Unit]\nRequires=no-such.service\n"})
-    monkeypatch.setattr("tests.lab.host.BOOT_SECONDS", 3)
-    before = {record.identity for record in records()}
-    with pytest.raises(Exception, match="--- journalctl"):
-        LabHost.boot(broken, "broken")
-    assert {record.identity for record in records()} == before
+    stuck = {
+        "etc/systemd/system/stuck.service": "[Service]\nType=oneshot\nExecStart=sleep 600\n",
+        "etc/systemd/system/multi-user.target.d/stuck.conf": "[Unit]\nWants=stuck.service\n",
+    }
+    monkeypatch.setattr(f"{LabHost.__module__}.BOOT_SECONDS", 3)
+    with pytest.raises(BootFailed, match="(?s)unfinished has not booted after 3 s.*stuck.service"):
+        LabHost.boot(with_packages(lab_base["bookworm"], [], stuck), "unfinished")
+    assert [record for record in records() if record.name == "unfinished" and record.owner == Owner.this_process()] == []
 
 
 def test_hosts_of_a_killed_run_are_swept(lab_base: dict[str, Tree]) -> None:
@@ -221,12 +224,12 @@ def test_hosts_of_a_killed_run_are_swept(lab_base: dict[str, Tree]) -> None:
     identity = run.stdout.readline().strip()
     (record,) = [record for record in records() if record.identity == identity]
     assert record.owner.alive()
-    assert identity not in {record.identity for record in sweep()}
+    sweep()
+    assert record.groups.has_supervisor()
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not record.owner.alive()
-    assert traces(record) != []
-    assert identity in {record.identity for record in sweep()}
+    sweep()
     assert traces(record) == []
 
 
@@ -234,6 +237,42 @@ def test_hosts_of_a_person_stay(lab_base: dict[str, Tree]) -> None:
     with LabHost.boot(lab_base["bookworm"], "by-hand", owner=Owner.person()) as host:
         sweep()
         assert host.ssh("true").returncode == 0
+
+
+def test_machine_has_the_unified_hierarchy_with_its_controllers(unified_machine: VirtualMachine) -> None:
+    assert unified_machine.shell("stat --file-system --format=%T /sys/fs/cgroup") == "cgroup2fs"
+    assert {"pids", "memory", "cpu"} <= set(unified_machine.read("/sys/fs/cgroup/cgroup.controllers").split())
+    assert unified_machine.boot_state() == "running"
+    refused = unified_machine.run(
+        ["systemd-run", "--wait", "--pipe", "--quiet", "--property=TasksMax=2", "dash", "-c", "sleep 5 & sleep 5 & wait"], check=False
+    )
+    assert "Cannot fork" in refused.stderr
+
+
+def test_machine_takes_files(unified_machine: VirtualMachine, tmp_path: Path) -> None:
+    unified_machine.write("/run/with space/file", "text 'quoted' $HOME\n")
+    assert unified_machine.read("/run/with space/file") == "text 'quoted' $HOME\n"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/program").write_text("#!/bin/sh\necho works\n")
+    (tmp_path / "folder/program").chmod(0o755)
+    unified_machine.push(tmp_path / "folder", "/tmp/pushed")
+    assert unified_machine.run(["/tmp/pushed/program"]).stdout == "works\n"
+
+
+def test_nothing_is_left_of_a_machine_that_does_not_boot(unified_machine: VirtualMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{VirtualMachine.__module__}.BOOT_SECONDS", 1)
+    seen: dict[Record, list[str]] = {}
+
+    def look_and_remove(record: Record) -> None:
+        seen[record] = traces(record)
+        remove(record)
+
+    monkeypatch.setattr(f"{VirtualMachine.__module__}.remove", look_and_remove)
+    with pytest.raises(BootFailed, match="has not booted"):
+        VirtualMachine.boot("unfinished")
+    ((record, before),) = seen.items()
+    assert any("/proc/" in trace for trace in before)
+    assert traces(record) == []
 
 
 def test_trees_are_not_changed_by_hosts(new_host: HostFactory, lab_base: dict[str, Tree]) -> None:

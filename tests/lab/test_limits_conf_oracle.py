@@ -12,7 +12,6 @@ import os
 import random
 import resource
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,11 @@ from pathlib import Path
 import pytest
 
 from pidhygiene.host import LiveHost
-from pidhygiene.readers import distribution, limits_conf, packages, users
+from pidhygiene.readers import limits_conf, users
 
+from .pam_real import flavour_of_tree, local_users, real_sessions
 from .pam_upstream import LIBRARY, MODULE, upstream_pam
-from .tree import Tree, base_tree
+from .tree import Tree
 
 CASES = int(os.environ.get("PIDHYGIENE_ORACLE_CASES", "400"))
 SEED = int(os.environ.get("PIDHYGIENE_ORACLE_SEED") or random.SystemRandom().randrange(2 ** 32))
@@ -32,28 +32,6 @@ DESCRIPTORS = 32  # with fewer allowed, libpam itself refuses the session: it ca
 COMPETING = 3  # lines for one item that all speak for the user
 CAP_SYS_RESOURCE = 24
 
-PASSWD = """\
-root:x:0:0:root:/root:/bin/bash
-daemon:x:1:1::/:/usr/sbin/nologin
-alice:x:1001:1001::/home/alice:/bin/bash
-Alice:x:1002:100::/home/Alice:/bin/bash
-oracle:x:54321:54321::/home/oracle:/bin/bash
-500:x:1500:100::/home/500:/bin/bash
-lost:x:999:4242::/:/bin/sh
-vast:x:3000000000:3000000000::/:/bin/sh
-"""
-GROUP = """\
-root:x:0:
-daemon:x:1:
-users:x:100:alice
-wheel:x:10:alice,root,oracle
-devs:x:2000:alice,Alice
-alice:x:1001:
-oinstall:x:54321:
-dba:x:54322:oracle
-again:x:2000:500
-vast:x:3000000000:
-"""
 ACCOUNTS = {
     "root": (0, 0, ["root", "wheel"]), "alice": (1001, 1001, ["alice", "users", "wheel", "devs"]), "Alice": (1002, 100, ["users", "devs"]),
     "oracle": (54321, 54321, ["oinstall", "wheel", "dba"]), "500": (1500, 100, ["users", "again"]), "lost": (999, 4242, []),
@@ -211,43 +189,7 @@ def random_limits(dice: random.Random, above: dict[str, list[int]]) -> dict[str,
     return limits
 
 
-# -- real sessions -----------------------------------------------------------------------------------------------------
-
-# $1 = lowerdir, $2 = an empty folder, $3 = files to lay over /etc. Becomes the tree's python3, process 1 of its pid namespace.
-ENTER = """
-set -eu
-mount -t tmpfs tmpfs "$2"
-mkdir "$2/upper" "$2/scratch" "$2/root"
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/scratch" "$2/root"
-cp -r "$3/." "$2/root/etc"
-cp "$4" "$2/root/pam_session.py"
-cd "$2/root"
-mount -t proc proc proc
-mount --bind /dev dev
-exec chroot . python3 -I /pam_session.py
-"""
-
-
-def real_sessions(tree: Tree, work: dict[str, object], folder: Path) -> list[dict[str, object]]:
-    """What really happened; the first answer is about process 1."""
-    etc, scratch = folder / "etc", folder / "scratch"
-    scratch.mkdir(exist_ok=True)
-    script = Path(__file__).with_name("pam_session.py")
-    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-c", ENTER, "enter",
-               ":".join(map(str, tree.layers)), scratch, etc, script]
-    done = subprocess.run(command, input=json.dumps(work), capture_output=True, text=True, timeout=300,
-                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"})
-    assert done.returncode == 0, done.stderr[-2000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def local_users(folder: Path) -> users.Users:
-    etc = folder / "etc"
-    etc.mkdir(exist_ok=True)
-    (etc / "passwd").write_text(PASSWD)
-    (etc / "group").write_text(GROUP)
-    (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\n")
-    return users.read(LiveHost(root=str(folder)))
+# -- both sides --------------------------------------------------------------------------------------------------------
 
 
 def our_session(folder: Path, case: Case, everybody: users.Users, flavour: limits_conf.Flavour, process_1: limits_conf.Limits,
@@ -323,20 +265,13 @@ def differences(ours: limits_conf.Session, seen: dict[str, object]) -> dict[str,
     return {key: (mine[key], real[key]) for key in real if mine[key] != real[key]}
 
 
-def flavour_of_tree(tree: Tree) -> limits_conf.Flavour:
-    host = LiveHost(root=str(tree.layers[-1]))
-    flavour = limits_conf.flavour_of(distribution.read(host), packages.read(host))
-    assert flavour is not None
-    return flavour
-
-
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
-def test_debian(suite: str, tmp_path: Path) -> None:
-    tree = base_tree(suite)
+def test_debian(suite: str, tmp_path: Path, lab_base: dict[str, Tree]) -> None:
+    tree = lab_base[suite]
     flavour = flavour_of_tree(tree)
     assert flavour.debian and flavour.resets == (suite == "bookworm")
     compare(tree, flavour, "libpam.so.0", "pam_limits.so", tmp_path, suite)
 
 
-def test_upstream(tmp_path: Path) -> None:
-    compare(upstream_pam(base_tree("bookworm")), limits_conf.Flavour((1, 5, 2), False, False), LIBRARY, MODULE, tmp_path, "upstream")
+def test_upstream(tmp_path: Path, lab_base: dict[str, Tree]) -> None:
+    compare(upstream_pam(lab_base["bookworm"]), limits_conf.Flavour((1, 5, 2), False, False), LIBRARY, MODULE, tmp_path, "upstream")

@@ -187,3 +187,29 @@ def test_lazy_init_is_silent():
 @pytest.mark.case("PH-ZMB-006", "unreadable")
 def test_init_unreadable():
     assert judge(orphans(25, 700).forbid("/proc/1/stat"), "PH-ZMB-006").status == "unknown"
+
+
+def hidden_leak(count=300, when="0 14 * * 6", limit=16384):
+    host = leaking(count).process(700, 1, "bash", uid=500, nproc=(limit, limit), cgroup="/user.slice/user-500.slice/session-1.scope")
+    host.process(90, 1, "cron", exe="/usr/sbin/cron", cgroup="/system.slice/cron.service")
+    host.file("/usr/sbin/cron", "x").file("/var/lib/dpkg/status", "Package: cron\nStatus: install ok installed\nVersion: 3.0pl1-162\n\n")
+    return host.file("/etc/crontab", "%s root /etc/init.d/VRTSralus.init restart\n" % when)
+
+
+@pytest.mark.case("PH-ZMB-007", "fires")
+def test_weekly_restart_hides_a_leak():
+    """The first seed's workaround: safe at one rate, unsafe at another."""
+    assert "every 7.0 d to hide a leak" in judge(hidden_leak(), "PH-ZMB-007").only("warn")["message"]
+    assert "less than twice the interval" in judge(hidden_leak(limit=1500), "PH-ZMB-007").only("fail")["message"]
+
+
+@pytest.mark.case("PH-ZMB-007", "silent")
+def test_a_restart_without_zombies_hides_nothing():
+    assert judge(hidden_leak(count=2), "PH-ZMB-007").status == "pass"
+    other = leaking(300).file("/etc/crontab", "5 4 * * * root systemctl restart nginx.service\n")
+    assert judge(other, "PH-ZMB-007").status == "pass"
+
+
+@pytest.mark.case("PH-ZMB-007", "unreadable")
+def test_unreadable_crontab():
+    assert judge(hidden_leak().forbid("/etc/crontab"), "PH-ZMB-007").status == "unknown"

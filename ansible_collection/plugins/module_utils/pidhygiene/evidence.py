@@ -10,8 +10,27 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from .host import Host, HostError
 from .readers import (
-    cgroups, distribution, fork_failures, kernel_budgets, leftovers, memory_maps, packages, process_details, processes, stuck, sysctl_files,
-    units, user_namespaces, users, visibility, watches, zombies,
+    cgroups,
+    clock,
+    cron,
+    distribution,
+    fork_failures,
+    kernel_budgets,
+    leftovers,
+    memory_maps,
+    packages,
+    process_details,
+    processes,
+    stuck,
+    sysctl_files,
+    time_zone,
+    units,
+    user_namespaces,
+    users,
+    visibility,
+    watches,
+    zombies,
+    zone_changes,
 )
 
 
@@ -60,6 +79,7 @@ SOURCES = (
     Source("distribution", (), lambda host, seen: distribution.read(host)),
     Source("packages", (), lambda host, seen: packages.read(host)),
     Source("processes", (), lambda host, seen: processes.read(host)),
+    Source("cron", ("processes", "packages"), lambda host, seen: cron.read(host, seen.processes, seen.packages)),
     Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
     Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),
@@ -76,6 +96,11 @@ SOURCES = (
            lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
     Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(
         host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
+    Source("time_zone", ("processes", "cron", "units"), lambda host, seen: time_zone.read(
+        host, seen.processes, seen.cron, time_zone.watched(seen.units))),
+    Source("zone_changes", ("processes", "time_zone", "cron"), lambda host, seen: zone_changes.read(
+        host, seen.processes, seen.time_zone, seen.cron)),
+    Source("time_sync", ("processes",), lambda host, seen: clock.read(host, seen.processes)),
 )
 
 NAMES = frozenset(source.name for source in SOURCES)

@@ -47,6 +47,7 @@ SETTINGS = (
     Setting("uninterruptible.stuck_after", "seconds", 600, "seconds", "PH-PID-006: state D without running for this time is stuck"),
     Setting("clock.unsynchronised_after", "seconds", 3600, "seconds", "PH-TZ-011: uptime after which an unsynchronised clock fails"),
     Setting("zone.expected", "zone", None, "IANA name", "the zone that this host should be in; unset: sources need only agree"),
+    Setting("zone.database_at_least", "release", None, "as 2025b", "PH-TZ-008: the newest release of the zone database in the fleet; older warns"),
     Setting("zone.utc_allowed", "names", ("postgres", "mysqld", "mariadbd", "mongod", "java"), "programs", "PH-TZ-005: may run in UTC by intention"),
     Setting("limits.units", "limits", {}, "unit → item → value", "limits that units should run with"),
     Setting("limits.users", "limits", {}, "user → item → value", "limits that sessions of users should get"),
@@ -64,6 +65,11 @@ SETTINGS = (
     Setting("controls", "controls", {}, "rule → control ids", "mapping of rules to the ids of CIS, PCI, ISO …"),
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )
+
+# Forms of values, as both Python and JSON Schema read them.
+ZONE = r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,3}$"
+LIMIT = r"^(\d+|infinity)(:(\d+|infinity))?$"
+DAY = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
 
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 WAIVER_FIELDS = {
@@ -189,7 +195,7 @@ def _check_value(setting: Setting, value: Any) -> Iterator[Mistake]:
 
 
 def _number(key: str, value: Any, minimum: float, whole: bool) -> Iterator[Mistake]:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and not isinstance(value, int)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and isinstance(value, float) and not value.is_integer()):
         yield Mistake(key, "must be a %snumber, not %s" % ("whole " if whole else "", _kind_name(value)))
     elif not value >= minimum:  # also refuses not-a-number
         yield Mistake(key, "must be at least %g, not %r" % (minimum, value))
@@ -216,8 +222,13 @@ def _flag(key: str, value: Any) -> Iterator[Mistake]:
 
 
 def _zone(key: str, value: Any) -> Iterator[Mistake]:
-    if value is not None and not (isinstance(value, str) and re.match(r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,3}$", value)):
+    if value is not None and not (isinstance(value, str) and re.match(ZONE, value)):
         yield Mistake(key, "must be the name of a zone, as Europe/Berlin")
+
+
+def _release(key: str, value: Any) -> Iterator[Mistake]:
+    if value is not None and not (isinstance(value, str) and re.match(r"^(19|20)\d\d[a-z]?$", value)):
+        yield Mistake(key, "must be a release of the zone database, as 2025b")
 
 
 def _names(key: str, value: Any) -> Iterator[Mistake]:
@@ -243,7 +254,7 @@ def _limits(key: str, value: Any) -> Iterator[Mistake]:
             path = "%s.%s.%s" % (key, name, item)
             if item not in LIMIT_ITEMS:
                 yield Mistake(path, "is no limit%s" % _nearest(str(item), LIMIT_ITEMS))
-            elif isinstance(items[item], bool) or not re.match(r"^(\d+|infinity)(:(\d+|infinity))?$", str(items[item])):
+            elif isinstance(items[item], bool) or not re.match(LIMIT, str(items[item])):
                 yield Mistake(path, "must be a number, infinity, or soft:hard, not %r" % (items[item],))
 
 
@@ -273,11 +284,11 @@ def _waivers(key: str, value: Any) -> Iterator[Mistake]:
                 yield Mistake("%s.%s" % (path, name), "is missing: a waiver needs %s" % name)
             elif name in waiver and name != "expires" and not isinstance(waiver[name], str):
                 yield Mistake("%s.%s" % (path, name), "must be text, not %s" % _kind_name(waiver[name]))
-        if waiver.get("expires") and not re.match(r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", str(waiver["expires"])):
+        if waiver.get("expires") and not re.match(DAY, str(waiver["expires"])):
             yield Mistake("%s.expires" % path, "must be a day as 2027-03-31, not %r" % str(waiver["expires"]))
 
 
 _KINDS = {
-    "count": _count, "seconds": _duration, "days": _duration, "share": _share, "flag": _flag, "zone": _zone, "names": _names,
+    "count": _count, "seconds": _duration, "days": _duration, "share": _share, "flag": _flag, "zone": _zone, "release": _release, "names": _names,
     "limits": _limits, "controls": _controls, "waivers": _waivers,
 }

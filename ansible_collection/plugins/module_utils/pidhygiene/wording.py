@@ -58,6 +58,11 @@ def duration(seconds: float) -> str:
     return "%.0f s" % seconds
 
 
+def ahead(days: float) -> str:
+    """Time to exhaustion."""
+    return "now" if days <= 0 else "in " + duration(86400 * days)
+
+
 def counted(pairs: Sequence[Tuple[str, int]], most: int = 3) -> str:
     """[("ora", 18000), ("sh", 94)] → "18000 ora, 94 sh"."""
     text = ", ".join("%d %s" % (count, shown(name, 40)) for name, count in pairs[:most])

@@ -25,7 +25,7 @@ DEPTH = 16  # PAM_SUBSTACK_MAX_LEVEL; of includes too since 1.6.0, before that a
 
 SSHD_CONFIG = "/etc/ssh/sshd_config"
 
-ALWAYS, SOMETIMES, NEVER, UNKNOWN = "always", "sometimes", "never", "unknown"
+ALWAYS, SOMETIMES, NEVER, REFUSED, UNKNOWN = "always", "sometimes", "never", "refused", "unknown"
 
 # What becomes of the stack after a module; a number of modules to jump over is given in digits.
 OK, DONE, BAD, DIE, IGNORE, RESET = "ok", "done", "bad", "die", "ignore", "reset"
@@ -38,6 +38,7 @@ CONTROLS = {
 }
 FAILS = {"default": BAD}
 
+NumberedLine = Tuple[int, Optional[str]]
 Chain = Tuple[str, ...]  # the service's file, and the files included on the way to a line
 MODULE, SUBSTACK, BROKEN = "module", "substack", "broken"
 
@@ -67,15 +68,17 @@ class Stack(NamedTuple):
     gaps: Tuple[Gap, ...]  # with one, nothing certain can be said
 
     def calls(self, module: str) -> str:
-        """Whether a session that is opened has run this module: ALWAYS, SOMETIMES (a control decides), NEVER, UNKNOWN."""
-        if not any(step.module == module for step in self.steps):
-            return UNKNOWN if self.gaps else NEVER
-        ran = _outcomes(self.steps, self.service, module)
+        """Whether a session that is opened has run this module: ALWAYS, SOMETIMES (a control decides), NEVER,
+        REFUSED (no session can be opened), UNKNOWN (a file could not be read).
+        """
         if self.gaps:
             return UNKNOWN
-        if ran == {True}:
-            return ALWAYS
-        return SOMETIMES if True in ran else NEVER
+        ran = _outcomes(self.steps, self.service, module)
+        if not ran:
+            return REFUSED
+        if len(ran) > 1:
+            return SOMETIMES
+        return ALWAYS if True in ran else NEVER
 
     def arguments(self, module: str) -> Tuple[Tuple[str, ...], ...]:
         """Of each of its lines, in order."""
@@ -128,7 +131,7 @@ class _Files(object):
         self.debian = debian
         self.gaps = []  # type: List[Gap]
         self.left = MOST_LINES
-        self._lines = {}  # type: Dict[str, Optional[List[Tuple[int, str]]]]
+        self._lines = {}  # type: Dict[str, Optional[List[NumberedLine]]]
         self.folders = [folder for folder in FOLDERS + (() if debian else VENDOR_FOLDERS) if self._is_folder(folder)]
 
     def _is_folder(self, path: str) -> bool:
@@ -140,7 +143,7 @@ class _Files(object):
             self.gaps.append(Gap(path, error.reason))
             return True
 
-    def lines(self, path: str) -> Optional[List[Tuple[int, str]]]:
+    def lines(self, path: str) -> Optional[List[NumberedLine]]:
         """None when there is no such file. Errors: _Unread."""
         if path not in self._lines:
             try:
@@ -162,7 +165,7 @@ class _Files(object):
             self.gaps.append(gap)
             raise _Unread(gap)
 
-    def service(self, name: str) -> Tuple[str, Optional[List[Tuple[int, str]]]]:
+    def service(self, name: str) -> Tuple[str, Optional[List[NumberedLine]]]:
         for folder in self.folders:
             path = "%s/%s" % (folder, name)
             lines = self.lines(path)
@@ -170,7 +173,7 @@ class _Files(object):
                 return path, lines
         return "", None
 
-    def included(self, name: str) -> Tuple[str, Optional[List[Tuple[int, str]]]]:
+    def included(self, name: str) -> Tuple[str, Optional[List[NumberedLine]]]:
         """Debian looks for what is included in /etc/pam.d only (patch 031), others where services are."""
         if name.startswith("/"):
             return name, self.lines(name)
@@ -186,10 +189,11 @@ class _Unread(Exception):
         self.gap = gap
 
 
-def assembled(text: str) -> Iterator[Tuple[int, str]]:
-    """Lines with a number: without comments, and with a backslash at the end joined to the next one."""
+def assembled(text: str) -> Iterator[NumberedLine]:
+    """Lines with a number: without comments, and with a backslash at the end joined to the next one; None where that is missing."""
     held, first = "", 0
-    for number, raw in enumerate(text.split("\n"), 1):
+    rows = text.split("\n")
+    for number, raw in enumerate(rows if rows[-1] else rows[:-1], 1):
         whole, comment, _rest = raw.partition("\0")[0].lstrip(" \t").partition("#")
         if not held:
             first = number
@@ -200,6 +204,8 @@ def assembled(text: str) -> Iterator[Tuple[int, str]]:
         if held.strip(" \t"):
             yield first, held
         held = ""
+    if held:
+        yield first, None
 
 
 def words(line: str) -> List[str]:
@@ -213,19 +219,25 @@ def words(line: str) -> List[str]:
 # -- one stack -----------------------------------------------------------------------------------------------------------
 
 
+class _Broken(Exception):
+    """A file that libpam gives up on: the line that includes it fails, or the whole service, where it is the service's own file."""
+
+
 def _stack(files: _Files, service: str) -> Stack:
     files.left = MOST_LINES
+    path = CONFIG
     try:
         if not files.folders:
             return Stack(service, "", tuple(_from_config(files, service)), ())
         path, lines = files.service(service)
         steps = list(_session_steps(files, (path,), lines, False, 0)) if lines is not None else []
-        if not steps:
-            other, default = files.service("other")
-            steps = list(_session_steps(files, (other,), default, False, 0)) if default is not None else []
-        return Stack(service, path, tuple(steps), ())
+        other, default = files.service("other")  # read in any case: a mistake in it breaks every service
+        instead = list(_session_steps(files, (other,), default, False, 0)) if default is not None else []
+        return Stack(service, path, tuple(steps or instead), ())
     except _Unread as error:
         return Stack(service, error.gap.source, (), (error.gap,))
+    except _Broken:
+        return Stack(service, path, (_broken((path,), 0, 0),), ())
 
 
 def _from_config(files: _Files, service: str) -> Iterator[Step]:
@@ -234,6 +246,8 @@ def _from_config(files: _Files, service: str) -> Iterator[Step]:
     for wanted in (service, "other"):
         chosen = []
         for number, line in lines:
+            if line is None:
+                raise _Broken()
             head, _blank, rest = line.strip(" \t").replace("\t", " ").partition(" ")
             if head.lower() == wanted:
                 chosen.append((number, rest))
@@ -243,10 +257,12 @@ def _from_config(files: _Files, service: str) -> Iterator[Step]:
     return iter(())
 
 
-def _session_steps(files: _Files, chain: Chain, lines: Sequence[Tuple[int, str]], only: bool, level: int) -> Iterator[Step]:
+def _session_steps(files: _Files, chain: Chain, lines: Sequence[NumberedLine], only: bool, level: int) -> Iterator[Step]:
     """``only``: the file was included for its session lines, so that a line of no known type counts as one, and fails."""
     for number, line in lines:
         files.count_line(chain[0])
+        if line is None:
+            raise _Broken()
         fields = words(line)
         kind = (fields.pop(0) if fields else "").lstrip("-").lower()
         if kind == "@include" and files.debian:
@@ -273,40 +289,57 @@ def _session_line(files: _Files, chain: Chain, number: int, fields: List[str], l
 
 def _substack(files: _Files, chain: Chain, number: int, names: List[str], level: int) -> Iterator[Step]:
     yield Step(chain[-1], number, SUBSTACK, {}, "", tuple(names), level)
-    for step in _include(files, chain, number, names, True, level + 1):
+    for step in _include(files, chain, number, names, True, level, level + 1):
         yield step
 
 
-def _include(files: _Files, chain: Chain, number: int, names: List[str], only: bool, level: int) -> Iterator[Step]:
+def _include(
+    files: _Files, chain: Chain, number: int, names: List[str], only: bool, level: int, deeper: Optional[int] = None
+) -> Iterator[Step]:
+    """A failure counts on the level of the line, what is included on the ``deeper`` one, if it is a substack."""
     target, lines = files.included(names[0]) if names else ("", None)
-    if lines is None or target in chain or len(chain) >= DEPTH:
+    try:
+        if lines is None or target in chain or len(chain) >= DEPTH:
+            raise _Broken()
+        for step in _session_steps(files, chain + (target,), lines, only, level if deeper is None else deeper):
+            yield step
+    except _Broken:
+        if not only:  # the line has no type under which its failure could be kept
+            raise
         yield _broken(chain, number, level)
-        return
-    for step in _session_steps(files, chain + (target,), lines, only, level):
-        yield step
 
 
 def _broken(chain: Chain, number: int, level: int) -> Step:
     return Step(chain[-1], number, BROKEN, FAILS, "", (), level)
 
 
+_PAIR = re.compile(r"\s*([a-z_]+)\s*=\s*([a-z]+|[0-9]+)")
+_RETURNS = frozenset((
+    "success", "open_err", "symbol_err", "service_err", "system_err", "buf_err", "perm_denied", "auth_err", "cred_insufficient",
+    "authinfo_unavail", "user_unknown", "maxtries", "new_authtok_reqd", "acct_expired", "session_err", "cred_unavail", "cred_expired",
+    "cred_err", "no_module_data", "conv_err", "authtok_err", "authtok_recover_err", "authtok_lock_busy", "authtok_disable_aging",
+    "try_again", "ignore", "abort", "authtok_expired", "module_unknown", "bad_item", "conv_again", "incomplete", "default",
+))
+_ACTIONS = frozenset((OK, DONE, BAD, DIE, IGNORE, RESET))
+
+
 def parse_control(text: str) -> Dict[str, str]:
-    """value=action pairs; a mistake makes every outcome bad (_pam_parse_control)."""
-    actions = {}
-    pairs = re.findall(r"\s*([a-z_]+)\s*=\s*([a-z]+|[0-9]+)", text)
-    if re.sub(r"\s*([a-z_]+)\s*=\s*([a-z]+|[0-9]+)", "", text).strip():
-        return dict(FAILS)
-    for value, action in pairs:
-        if not action.isdigit() and action not in (OK, DONE, BAD, DIE, IGNORE, RESET):
+    """value=action pairs; one mistake, and every outcome is bad (_pam_parse_control). No jump is 0 long."""
+    actions = {}  # type: Dict[str, str]
+    for value, action in _PAIR.findall(text):
+        if value not in _RETURNS or not (action in _ACTIONS or action.strip("0")) or (action not in _ACTIONS and not action.isdigit()):
             return dict(FAILS)
-        actions[value] = IGNORE if action.isdigit() and int(action) == 0 else action
+        if value != "default" or "default" not in actions:
+            actions[value] = action
+    if _PAIR.sub("", text).strip():
+        return dict(FAILS)
     actions.setdefault("default", BAD)
     return actions
 
 
 # -- which modules are reached --------------------------------------------------------------------------------------------------
 
-_UNDECIDED, _POSITIVE, _NEGATIVE = range(3)
+_UNDECIDED, _POSITIVE, _SPOILT, _NEGATIVE = range(4)  # spoilt: a module that failed was counted as ok, so its error is the result
 
 
 def _outcomes(steps: Sequence[Step], service: str, module: str) -> Set[bool]:
@@ -328,22 +361,22 @@ def _outcomes(steps: Sequence[Step], service: str, module: str) -> Set[bool]:
         if step.kind == SUBSTACK:
             todo.append((index + 1, impression, ran))
             continue
-        ran = ran or step.module == module
-        for action in _possible_actions(step, service):
-            todo.append(_next(steps, index, impression, action) + (ran,))
+        for succeeded, action in _possible(step, service):
+            index_after, impression_after = _next(steps, index, impression, succeeded, action)
+            todo.append((index_after, impression_after, ran or step.module == module))
     return found
 
 
-def _next(steps: Sequence[Step], index: int, impression: int, action: str) -> Tuple[int, int]:
+def _next(steps: Sequence[Step], index: int, impression: int, succeeded: bool, action: str) -> Tuple[int, int]:
     if action.isdigit():
         return _jumped(steps, index, int(action), impression)
-    if action in (OK, DONE) and impression == _UNDECIDED:
-        impression = _POSITIVE
+    if action in (OK, DONE) and impression in (_UNDECIDED, _POSITIVE):
+        impression = _POSITIVE if succeeded else _SPOILT
     if action in (BAD, DIE):
         impression = _NEGATIVE
     if action == RESET:
         impression = _UNDECIDED
-    if action == DIE or (action == DONE and impression == _POSITIVE):
+    if action == DIE or (action == DONE and impression in (_POSITIVE, _SPOILT)):
         level = steps[index].level
         while index + 1 < len(steps) and steps[index + 1].level >= level:
             index += 1
@@ -361,18 +394,19 @@ def _jumped(steps: Sequence[Step], index: int, count: int, impression: int) -> T
     return index + 1, _NEGATIVE if count else impression
 
 
-def _possible_actions(step: Step, service: str) -> FrozenSet[str]:
-    success = step.actions.get("success", step.actions["default"])
-    failure = {action for value, action in step.actions.items() if value not in ("success", "ignore")}
+def _possible(step: Step, service: str) -> FrozenSet[Tuple[bool, str]]:
+    """Whether the module succeeded, and what becomes of the stack: all that can happen."""
+    default = step.actions["default"]
+    succeeds = (True, step.actions.get("success", default))
     if step.kind == BROKEN or step.module in DENIES:
-        return frozenset((step.actions.get("session_err", step.actions["default"]),))
+        return frozenset(((False, step.actions.get("session_err", default)),))
     if step.module in SUCCEEDS:
-        return frozenset((success,))
+        return frozenset((succeeds,))
     if step.module == "pam_succeed_if.so":
         answer = _service_condition(step.arguments, service)
         if answer is not None:
-            return frozenset((success if answer else step.actions.get("auth_err", step.actions["default"]),))
-    return frozenset(failure | {success, step.actions.get("ignore", step.actions["default"])})
+            return frozenset((succeeds if answer else (False, step.actions.get("auth_err", default)),))
+    return frozenset([(False, action) for value, action in step.actions.items() if value != "success"] + [succeeds])
 
 
 def _service_condition(arguments: Sequence[str], service: str) -> Optional[bool]:

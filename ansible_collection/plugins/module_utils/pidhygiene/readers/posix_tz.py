@@ -122,7 +122,7 @@ def _unsigned(text: str, at: int) -> Optional[Tuple[int, int]]:
 
 def _time_of_day(text: str, at: int) -> Optional[Tuple[List[int], int]]:
     """hours[:minutes[:seconds]]; None when there is no number at all."""
-    parts = []  # type: List[int]
+    parts: List[int] = []
     number = _unsigned(text, at)
     while number is not None:
         parts.append(number[0])

@@ -154,7 +154,8 @@ def read(host: Host, unit_groups: Iterable[str]) -> Units:
         if type_of(name) == "timer":
             timers.append(_timer(name, known, definition, search))
         else:
-            unit = _from_bus(name, known, definition) if known is not None else _from_files(definition, groups[name])
+            told = known is not None and "NeedDaemonReload" in known
+            unit = _from_bus(name, known or {}, definition) if told else _from_files(definition, groups.get(name), known or {})
             units[unit.id] = unit
     manager = _manager(host, answered, answers, load_path, search)
     return Units(manager, units, tuple(timers), search.files, tuple(gaps + search.gaps))
@@ -269,11 +270,12 @@ def _limits(known: Dict[str, Any], prefix: str = "") -> Dict[str, Limit]:
     return found
 
 
-def _from_files(definition: Definition, group: str) -> Unit:
-    """For a unit that has processes, where the manager does not say more. Specifiers (%i …) stay as they are written."""
+def _from_files(definition: Definition, group: Optional[str], state: Dict[str, Any]) -> Unit:
+    """For a unit of which the manager tells nothing or, because nothing runs in it, its state alone. Specifiers (%i …) stay as written."""
     said = definition.settings
     return Unit(
-        id=definition.id, names=definition.names, load_state=None, active_state=None, sub_state=None, main_pid=None,
+        id=_string(state.get("Id")) or definition.id, names=definition.names, load_state=_string(state.get("LoadState")) or None,
+        active_state=_string(state.get("ActiveState")) or None, sub_state=_string(state.get("SubState")) or None, main_pid=None,
         control_group=group, fragment=definition.fragment, source_path=_said(said, "SourcePath", "") or None,
         drop_ins=definition.drop_ins, need_daemon_reload=None,
         transient=bool(definition.fragment and definition.fragment.startswith("/run/systemd/transient/")),

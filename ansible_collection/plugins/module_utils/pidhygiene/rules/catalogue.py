@@ -6,7 +6,7 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import limits_in_force, pid_space, self_checks, systemd, zombies
+from . import limits_in_force, pid_space, self_checks, systemd, time_zone, zombies
 
 RULES = (
     zombies.persistent_zombies,
@@ -15,6 +15,7 @@ RULES = (
     zombies.held_by_tracer,
     zombies.why_not_reaped,
     zombies.init_does_not_reap,
+    zombies.restart_hides_leak,
     limits_in_force.user_close_to_nproc,
     limits_in_force.invisible_tasks,
     limits_in_force.open_files_near_limit,
@@ -35,6 +36,17 @@ RULES = (
     pid_space.stuck_tasks,
     pid_space.other_fork_budgets,
     pid_space.other_counted_budgets,
+    time_zone.sources_disagree,
+    time_zone.localtime_is_a_copy,
+    time_zone.localtime_unusable,
+    time_zone.tz_is_silently_utc,
+    time_zone.tz_differs_from_host,
+    time_zone.cron_in_old_zone,
+    time_zone.daemons_in_old_zone,
+    time_zone.database_stale,
+    time_zone.crontab_variables,
+    time_zone.inverted_sign,
+    time_zone.clock_not_synchronised,
     self_checks.visibility,
     self_checks.races,
     self_checks.cgroup_layout,

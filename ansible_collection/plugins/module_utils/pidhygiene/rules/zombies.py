@@ -120,7 +120,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
     rate = leak.of_brood(evidence, brood)
     subject = wording.process_subject(evidence, pid, brood.parent_command.program)
     owner = wording.user_name(evidence, brood.users[0][0]) if brood.users else "?"
-    parts = ["%s has not reaped %s" % (shown(subject.id), wording.noun(brood.persistent, "zombie"))]
+    parts = ["%s has not reaped %s" % (shown(subject.id), wording.noun(brood.zombies, "zombie"))]
     parts[0] += " of user %s (%s)" % (owner, wording.counted(brood.programs))
     if brood.oldest_s is not None:
         parts.append("the oldest for %s" % wording.duration(brood.oldest_s))
@@ -129,7 +129,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
     if rate is not None:
         parts.append("growing by %.0f a day" % rate.per_day)
         if budget is not None:
-            parts.append("full in %s" % wording.duration(86400 * leak.days_left(budget.free, rate)))
+            parts.append("full %s" % wording.ahead(leak.days_left(budget.free, rate)))
     return Finding(
         status, severity, subject,
         "%s; %s." % (", ".join(parts), _cure(brood, unit)),
@@ -182,8 +182,8 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
         subject = wording.process_subject(evidence, brood.parent.pid, brood.parent_command.program)
         yield Finding(
             FAIL if failing else WARN, HIGH if failing else MED, subject,
-            "%s leaks %.0f zombies a day (from the %s): %s will be full in %s; restart it before then, at least every %s." % (
-                shown(subject.id), rate.per_day, rate.source, budget.text(), wording.duration(86400 * days),
+            "%s leaks %.0f zombies a day (from the %s): %s, full %s; restart it before then, at least every %s." % (
+                shown(subject.id), rate.per_day, rate.source, budget.text(), wording.ahead(days),
                 wording.duration(86400 * max(budget.limit - budget.used + brood.persistent, 0) / rate.per_day / 2)),
             evidence=(
                 Seen("/proc/*/stat", "%d zombies started between %.0f s and %.0f s after boot" % (
@@ -322,11 +322,13 @@ def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if evidence.cron.gaps:
         yield Unknown(evidence.cron.gaps)
     for restart in evidence.cron.restarts():
-        brood_or_none = leaking.get(restart.service)
-        if brood_or_none is None:
-            yield Passed()
-            continue
-        yield _hidden_leak(evidence, restart, brood_or_none)
+        hidden = leaking.get(_without_suffix(restart.service))
+        yield Passed() if hidden is None else _hidden_leak(evidence, restart, hidden)
+
+
+def _without_suffix(service: str) -> str:
+    """VRTSralus.init, as vendors name their scripts in /etc/init.d → VRTSralus."""
+    return service[: -len(".init")] if service.endswith(".init") else service
 
 
 def _service_names(evidence: Any, brood: Brood) -> List[str]:

@@ -1,0 +1,49 @@
+# make audit and make test are all that one needs; make help lists the rest.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(if $(shell $(name) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null | grep True),$(name))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+ENGINE := ansible_collection/plugins/module_utils
+ARGS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
+
+.PHONY: help audit test lint venv sanity clean
+.DEFAULT_GOAL := help
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to become root
+	@$(BIN)/ansible-playbook --inventory localhost, --connection local --extra-vars ansible_python_interpreter=$(abspath $(BIN)/python) $(ARGS) playbooks/audit.yml
+
+test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev sanity ## ruff, mypy, ansible-lint, documentation and changelog of the collection, ansible-test sanity
+	$(BIN)/ruff check .
+	MYPYPATH=$(ENGINE) $(BIN)/mypy --strict --cache-dir .mypy_cache/engine -p pidhygiene
+	MYPYPATH=$(ENGINE) $(BIN)/mypy --strict --cache-dir .mypy_cache/controller controller
+	PATH=$(abspath $(BIN)):$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/playbooks/collections $(BIN)/ansible-lint --offline --profile production playbooks ansible_collection
+	cd playbooks/collections/ansible_collections/pidhygiene/host && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/playbooks/collections $(abspath $(BIN))/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
+	cd ansible_collection && $(abspath $(BIN))/antsibull-changelog lint
+
+sanity: $(VENV)/.dev ## ansible-test sanity, in a copy, as it wants a path that ends in ansible_collections/pidhygiene/host
+	@PATH=$(abspath $(BIN)):$$PATH .ci/sanity
+
+venv: $(VENV)/.dev ## everything that development needs, in .venv
+
+$(VENV)/.audit: pyproject.toml
+	@$(if $(PYTHON),:,echo "pidhygiene needs Python 3.11 or newer on the machine that runs Ansible (audited hosts: 3.6)." >&2; exit 1)
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python cannot make a virtual environment here; run: sudo apt-get install -y python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "Making $(VENV) (once) ..."; $(PYTHON) -m venv $(VENV); }
+	@$(PIP) --editable '.[ansible,controller]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.audit
+	@echo "Installing what development needs into $(VENV) (once, a minute or two) ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+clean: ## remove what make made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,0 +1,115 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After audit_info, once per play: did every targeted host answer, what do the answers say together, and is that acceptable?
+
+Works on the controller alone: it opens no connection, and reads one result after the other from the report folder.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.pidhygiene import __version__, terminal
+from ..plugin_utils.render import digest, page
+from ..plugin_utils.render import folder as folders
+from ..plugin_utils.render import overview as overviews
+from ..plugin_utils.render.overview import GATING, Overview
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _requires_connection = False
+    _VALID_ARGS = frozenset(("report_dir", "register", "fail_on", "require_all", "title"))
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        task_vars = task_vars or {}
+        super().run(tmp, task_vars)
+        _checked, options = self.validate_argument_spec(argument_spec={
+            "report_dir": {"type": "path", "default": "pidhygiene-report"},
+            "register": {"type": "str", "default": "pidhygiene_audit"},
+            "fail_on": {"type": "str", "choices": sorted(GATING), "default": "never"},
+            "require_all": {"type": "bool", "default": True},
+            "title": {"type": "str", "default": "pidhygiene"},
+        })
+        folder = Path(options["report_dir"]).absolute()
+        rows = _rows(task_vars, options["register"])
+        try:
+            folders.write_run(folder, _run(rows))
+            found = overviews.of_folder(folder)
+            written = page.write(found, folder / folders.PAGE, options["title"])
+        except OSError as error:
+            raise AnsibleActionFail("The report could not be written to %s: %s." % (folder, error.strerror))
+        self._display.display("\n%s\nPage: %s" % (_text(found), written))
+        return _answer(found, written, options["fail_on"], options["require_all"])
+
+
+def _rows(task_vars: dict[str, Any], register: str) -> dict[str, dict[str, Any]]:
+    """Every targeted host and what its audit_info task returned in this play; nothing when it never ran."""
+    hostvars = task_vars["hostvars"]
+    rows: dict[str, dict[str, Any]] = {}
+    for host in task_vars["ansible_play_hosts_all"]:
+        answer = hostvars.raw_get(host).get(register)
+        rows[str(host)] = dict(answer) if isinstance(answer, dict) else {}
+    return rows
+
+
+def _run(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """pidhygiene.run/1. The digest of each file makes the folder a manifest."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    times = sorted(str(row["at"]) for row in rows.values() if row.get("at"))
+    return {
+        "schema": folders.RUN,
+        "started_at": times[0] if times else now,
+        "ended_at": now,
+        "by": _user(),
+        "engine_version": __version__,
+        "inventory_digest": "sha256:" + hashlib.sha256("\n".join(sorted(rows)).encode("utf-8", "surrogateescape")).hexdigest()[:16],
+        "hosts": {
+            host: {"outcome": str(row.get("outcome") or folders.NOT_RECORDED), "sha256": str(row.get("sha256", ""))} for host, row in rows.items()
+        },
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "uid %d" % os.getuid()
+
+
+def _text(found: Overview) -> str:
+    """One host: all that a person at its terminal would see. Many: what they have in common."""
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    if len(found.hosts) == 1 and found.audited:
+        style = terminal.style_for(sys.stdout)
+        return terminal.render(page.result_of(found.audited[0]), style)
+    return digest.render(found, digest.coloured if colour else digest.plain)
+
+
+def _answer(found: Overview, written: Path, fail_on: str, require_all: bool) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "changed": False, "page": str(written), "targeted": len(found.hosts), "audited": len(found.audited),
+        "not_audited": sorted(host.name for host in found.not_audited), "failing": sorted(host.name for host in found.gated(fail_on)),
+    }
+    faults = []
+    if require_all and found.not_audited:
+        faults.append("%d of %d hosts were not audited: %s" % (len(found.not_audited), len(found.hosts), _some(answer["not_audited"])))
+    if answer["failing"]:
+        faults.append("findings at or above %s on %d of %d hosts: %s" % (fail_on, len(answer["failing"]), len(found.hosts), _some(answer["failing"])))
+    if faults:
+        answer.update(failed=True, msg="%s. The page is %s" % ("; ".join(faults), written))
+    return answer
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (", …" if len(names) > 10 else "")

@@ -1,0 +1,342 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which cron runs here, and everything it has been told to do: every table and every job, as *that* cron reads them."""
+
+import re
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from ..host import FileStat, Host, HostError, Missing, OutOfTime, Unsafe
+from ..model import Gap
+from . import crontab
+from .crontab import CRONIE, DEBIAN, Job, Table
+from .packages import Packages
+from .processes import Process, ProcessTable, read_command
+
+DEBIAN_CRON, CRONIE_CRON, VIXIE, BUSYBOX, SYSTEMD_CRON, FCRON, OTHER, NONE = (
+    "debian", "cronie", "vixie", "busybox", "systemd-cron", "fcron", "other", ""
+)
+COMMANDS = frozenset(["cron", "crond", "fcron", "bcron-sched"])
+BINARIES = ("/usr/sbin/cron", "/usr/sbin/crond", "/sbin/crond")
+BINARY_LIMIT = 4 * 1024 * 1024  # bytes; no cron daemon is larger, busybox is the largest
+SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron")
+SYSTEM_TABLE, FRAGMENTS, ANACRON_TABLE = "/etc/crontab", "/etc/cron.d", "/etc/anacrontab"
+PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
+TABLE_LIMIT = 1024 * 1024  # bytes
+
+SYSTEM, FRAGMENT, USER, ANACRON = "system", "fragment", "user", "anacron"
+
+_PLAIN_NAME = re.compile(r"^[a-zA-Z0-9_-]+$")  # database.c valid_name, and run-parts
+_LSB_NAME = re.compile(r"^_?([a-z0-9_.]+-)+[a-z0-9]+$")
+_LSB_BACKUP = re.compile(r"^[a-z0-9-].*dpkg-(old|dist)$")
+_LSB_PLAIN = re.compile(r"^[a-z0-9][a-z0-9-]*$")
+_DEBIAN_VERSION = re.compile(r"^3\.0pl1-(\d+)")
+_CRONIE_VERSION = re.compile(rb"cronie (\d[\w.]{0,20})")
+
+_RESTART = re.compile(
+    r"systemctl\s+(?:-\S+\s+)*(?:try-restart|restart|reload-or-restart|try-reload-or-restart)\s+((?:-\S+\s+)*)([\w@:.\\-]+)"
+    r"|(?:\bservice|rc-service|invoke-rc\.d)\s+([\w@.-]+)\s+(?:re|try-re|condre)start"
+    r"|/etc/(?:rc\.d/)?init\.d/([\w@.-]+)\s+(?:try-|cond)?restart"
+    r"|supervisorctl\s+(?:-\S+\s+)*restart\s+([\w:.-]+)"
+)
+
+
+class Daemon(NamedTuple):
+    """A cron that runs."""
+
+    process: Process
+    implementation: str
+    program: str
+    arguments: Tuple[str, ...]
+
+
+class Crontab(NamedTuple):
+    path: str
+    kind: str  # system, fragment, user, anacron
+    user: str  # whose it is; empty for tables that name a user in each line
+    stat: FileStat  # of the file, links followed
+    table: Table
+    not_run: str  # why this cron does not take the file at all; empty when it does
+
+
+class Script(NamedTuple):
+    """A file in /etc/cron.daily and its like."""
+
+    path: str
+    not_run: str  # why run-parts passes it over; empty when it does not
+
+
+class Restart(NamedTuple):
+    """A job that restarts a service."""
+
+    source: str  # path:line
+    service: str  # without its ".service"
+    interval_s: float  # seconds, the longest between two runs
+    line: str  # to be masked when shown
+
+
+class Cron(NamedTuple):
+    implementation: str  # of the daemon that runs, else of what is installed; empty: none
+    version: str  # of its package, or as the program says it; empty when it cannot be told
+    daemons: Tuple[Daemon, ...]
+    tables: Tuple[Crontab, ...]
+    scripts: Tuple[Script, ...]
+    gaps: Tuple[Gap, ...]
+
+    @property
+    def debian_revision(self) -> Optional[int]:
+        """162 for 3.0pl1-162."""
+        found = _DEBIAN_VERSION.match(self.version)
+        return int(found.group(1)) if found and self.implementation == DEBIAN_CRON else None
+
+    def jobs(self) -> Iterator[Tuple[Crontab, Job]]:
+        """Those that this cron really runs."""
+        for table in self.tables:
+            if not table.not_run and not table.table.dropped:
+                for job in table.table.jobs:
+                    yield table, job
+
+    def restarts(self) -> List[Restart]:
+        """Jobs that restart a service at fixed times."""
+        found = []
+        for table, job in self.jobs():
+            pause = crontab.longest_pause(job.schedule) if job.schedule is not None else None
+            if pause is not None:
+                for service in restarted(job.command):
+                    found.append(Restart("%s:%d" % (table.path, job.line), service, float(pause), "%s %s" % (job.when, job.command)))
+        return found
+
+
+def read(host: Host, table: ProcessTable, packages: Packages) -> Cron:
+    """Never raises but OutOfTime."""
+    gaps = list(packages.gaps) if packages.manager == "dpkg" else []
+    daemons = tuple(_daemons(host, table, gaps))
+    implementation, version = _identity(host, daemons, packages, gaps)
+    dialect = DEBIAN if implementation == DEBIAN_CRON else CRONIE
+    lsb_names = any("l" in argument[1:] for daemon in daemons for argument in daemon.arguments[1:] if re.match(r"^-[a-zA-Z]*l", argument))
+    tables = list(_system_tables(host, dialect, lsb_names, gaps))
+    tables.extend(_user_tables(host, implementation, dialect, gaps))
+    tables.extend(_anacron(host, gaps))
+    return Cron(implementation, version, daemons, tuple(tables), tuple(_scripts(host, gaps)), tuple(gaps))
+
+
+def restarted(command: str) -> List[str]:
+    """The services that a command line restarts."""
+    found = []
+    for match in _RESTART.finditer(command):
+        name = next(group for group in (match.groups()[1:]) if group)
+        found.append(name[:-8] if name.endswith(".service") else name)
+    return found
+
+
+# -- which cron --------------------------------------------------------------------------------------------------
+
+
+def _daemons(host: Host, table: ProcessTable, gaps: List[Gap]) -> Iterator[Daemon]:
+    """Not its children, which carry the same name until they run the job; not those of containers."""
+    own = table.status.get(table.machine.own_pid)
+    depth = len(own.ns_pids) if own else 1
+    for process in sorted(table.live(), key=lambda each: (each.start, each.pid)):
+        parent = table.processes.get(process.ppid)
+        if process.comm not in COMMANDS or (parent is not None and parent.comm in COMMANDS):
+            continue
+        status = table.status.get(process.pid)
+        if status is not None and len(status.ns_pids) > depth:
+            continue
+        command = read_command(host, process)
+        yield Daemon(process, _implementation(host, "/proc/%d/exe" % process.pid, command.program, gaps), command.program, command.arguments)
+
+
+def _implementation(host: Host, binary: str, name: str, gaps: List[Gap]) -> str:
+    """From the program itself: the name "crond" is used by four of them."""
+    base = name.rsplit("/", 1)[-1].replace(" (deleted)", "")
+    if base.startswith("busybox"):
+        return BUSYBOX
+    if base == "fcron":
+        return FCRON
+    try:
+        data = host.read(binary, BINARY_LIMIT)
+    except (Missing, Unsafe):
+        data = b""
+    except HostError as error:
+        gaps.append(_gap(error))
+        return OTHER
+    if _CRONIE_VERSION.search(data):
+        return CRONIE_CRON
+    if b"INSECURE MODE (mode 0600 expected)" in data:  # features of Debian's patches (database.c process_crontab)
+        return DEBIAN_CRON
+    if b"systemd-cron" in data:
+        return SYSTEMD_CRON
+    return VIXIE if b"CRON" in data and b"ORPHAN" in data else OTHER
+
+
+def _identity(host: Host, daemons: Sequence[Daemon], packages: Packages, gaps: List[Gap]) -> Tuple[str, str]:
+    versions = packages.versions
+    if daemons:
+        implementation, binary = daemons[0].implementation, "/proc/%d/exe" % daemons[0].process.pid
+    else:
+        implementation, binary = _installed(host, versions, gaps)
+    if implementation == DEBIAN_CRON:
+        return implementation, versions.get("cron", "")
+    if implementation == CRONIE_CRON:
+        return implementation, versions.get("cronie") or _cronie_version(host, binary)
+    if implementation == SYSTEMD_CRON:
+        return implementation, versions.get("systemd-cron", "")
+    return implementation, ""
+
+
+def _installed(host: Host, versions: Dict[str, str], gaps: List[Gap]) -> Tuple[str, str]:
+    for package, implementation in (("cron", DEBIAN_CRON), ("cronie", CRONIE_CRON), ("systemd-cron", SYSTEMD_CRON)):
+        if package in versions:
+            return implementation, BINARIES[0]
+    for path in BINARIES:
+        try:
+            if host.exists(path):
+                return _implementation(host, path, path, gaps), path
+        except HostError as error:
+            gaps.append(_gap(error))
+    return NONE, ""
+
+
+def _cronie_version(host: Host, binary: str) -> str:
+    try:
+        found = _CRONIE_VERSION.search(host.read(binary, BINARY_LIMIT))
+    except HostError:
+        return ""
+    return found.group(1).decode("ascii") if found else ""
+
+
+# -- its tables --------------------------------------------------------------------------------------------------
+
+
+def _system_tables(host: Host, dialect: str, lsb_names: bool, gaps: List[Gap]) -> Iterator[Crontab]:
+    for each in _table(host, SYSTEM_TABLE, SYSTEM, "", dialect, gaps):
+        yield each
+    for name in _names(host, FRAGMENTS, gaps):
+        not_run = name_passed_over(name, dialect, lsb_names)
+        if name.startswith("."):
+            continue
+        for each in _table(host, FRAGMENTS + "/" + name, FRAGMENT, "", dialect, gaps):
+            yield each._replace(not_run=not_run or each.not_run)
+
+
+def name_passed_over(name: str, dialect: str, lsb_names: bool = False) -> str:
+    """Why a file in /etc/cron.d is not read because of its name; empty when it is."""
+    if dialect == CRONIE:
+        if name.startswith((".", "#")) or name.endswith("~") or any(
+            name.endswith(suffix) and len(name) > len(suffix) for suffix in (".rpmsave", ".rpmorig", ".rpmnew")
+        ) or name == ".cron.hostname":
+            return "cron passes over this name"
+        return ""
+    if lsb_names:
+        good = bool(_LSB_PLAIN.match(name)) if not _LSB_NAME.match(name) else not _LSB_BACKUP.match(name)
+    else:
+        good = bool(_PLAIN_NAME.match(name))
+    return "" if good else "cron passes over names with other characters than letters, digits, _ and -"
+
+
+def _user_tables(host: Host, implementation: str, dialect: str, gaps: List[Gap]) -> Iterator[Crontab]:
+    for spool in SPOOLS:
+        if implementation == DEBIAN_CRON and spool != SPOOLS[0]:
+            continue
+        names = _names(host, spool, gaps)
+        for name in names:
+            path = spool + "/" + name
+            if name.startswith((".", "tmp.")) or name.endswith("~") or path in SPOOLS or path == "/var/spool/cron/lastrun":
+                continue
+            for each in _table(host, path, USER, name, dialect, gaps):
+                yield each
+
+
+def _table(host: Host, path: str, kind: str, user: str, dialect: str, gaps: List[Gap]) -> Iterator[Crontab]:
+    """One or none."""
+    try:
+        own = host.stat(path, follow=False)
+        stat = host.stat(path) if own.kind == "link" else own
+        if stat.kind == "dir":
+            return
+        text = host.read_text(path, TABLE_LIMIT)
+    except Missing:
+        return
+    except HostError as error:
+        gaps.append(_gap(error))
+        return
+    table = crontab.parse(text, kind != USER, dialect)
+    yield Crontab(path, kind, user, stat, table, refused(own, stat, kind, dialect))
+
+
+def refused(own: FileStat, stat: FileStat, kind: str, dialect: str) -> str:
+    """Why cron does not trust the file (database.c process_crontab; check_open in cronie); empty when it does.
+
+    Whether a user's table belongs to him is for those to say who know his uid.
+    """
+    if dialect == CRONIE:
+        if stat.mode & 0o7533 != 0o400:
+            return "mode %04o: others may write it, or its owner may not read it" % stat.mode
+        return "more than one hard link" if kind == USER and stat.nlink != 1 else ""
+    if kind == USER:
+        if own.kind == "link":
+            return "is a link"
+        if stat.mode != 0o600:
+            return "mode %04o instead of 0600" % stat.mode
+    else:
+        if own.kind == "link" and own.uid != 0:
+            return "is a link that belongs to uid %d" % own.uid
+        if stat.uid != 0:
+            return "belongs to uid %d instead of root" % stat.uid
+        if stat.mode & 0o022:
+            return "mode %04o: others than root may write it" % stat.mode
+    return "more than one hard link" if stat.nlink != 1 else ""
+
+
+def _anacron(host: Host, gaps: List[Gap]) -> Iterator[Crontab]:
+    try:
+        stat = host.stat(ANACRON_TABLE)
+        text = host.read_text(ANACRON_TABLE, TABLE_LIMIT)
+    except Missing:
+        return
+    except HostError as error:
+        gaps.append(_gap(error))
+        return
+    yield Crontab(ANACRON_TABLE, ANACRON, "", stat, crontab.parse_anacron(text), "")
+
+
+def _scripts(host: Host, gaps: List[Gap]) -> Iterator[Script]:
+    for period in PERIODS:
+        directory = "/etc/cron." + period
+        for name in _names(host, directory, gaps):
+            if name.startswith(".") or name == "README":
+                continue
+            path = directory + "/" + name
+            try:
+                stat = host.stat(path)
+            except Missing:
+                yield Script(path, "leads nowhere")
+                continue
+            except HostError as error:
+                gaps.append(_gap(error))
+                continue
+            if stat.kind == "file":
+                yield Script(path, script_passed_over(name, stat))
+
+
+def script_passed_over(name: str, stat: FileStat) -> str:
+    """As Debian's run-parts; that of Red Hat takes names with dots too, except those of backups."""
+    if not _PLAIN_NAME.match(name):
+        return "run-parts passes over names with other characters than letters, digits, _ and -"
+    return "" if stat.mode & 0o111 else "is not executable"
+
+
+def _names(host: Host, directory: str, gaps: List[Gap]) -> List[str]:
+    try:
+        return host.list(directory)
+    except Missing:
+        return []
+    except HostError as error:
+        gaps.append(_gap(error))
+        return []
+
+
+def _gap(error: HostError) -> Gap:
+    if isinstance(error, OutOfTime):
+        raise error
+    return Gap(error.path, error.reason)

@@ -1,0 +1,112 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, the pidhygiene maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r"""
+module: audit_report
+short_description: One page and one text from the audits of a play
+version_added: 0.1.0
+description:
+  - Runs once, after M(pidhygiene.host.audit_info) has run on all hosts with a report folder and a registered result.
+  - Compares the hosts that the play targeted with those that were recorded, writes C(run.json) and the page C(report.html) into the folder,
+    and prints what was found.
+  - Works on the controller only and connects to no host.
+options:
+  report_dir:
+    description: The folder that was given to M(pidhygiene.host.audit_info). A relative path starts at the current directory.
+    type: path
+    default: pidhygiene-report
+  register:
+    description: Name of the variable in which the task with M(pidhygiene.host.audit_info) registered its result.
+    type: str
+    default: pidhygiene_audit
+  fail_on:
+    description:
+      - Fail when a host has a finding in force of this status or a graver one.
+      - The default reports only, as a play over a fleet that ends red every day is soon ignored. Use V(fail) in a pipeline.
+    type: str
+    choices: [fail, never, unknown, warn]
+    default: never
+  require_all:
+    description: Fail, after the report is written, when a targeted host was not audited.
+    type: bool
+    default: true
+  title:
+    description: Title of the page.
+    type: str
+    default: pidhygiene
+attributes:
+  check_mode:
+    support: full
+    description: Can run in C(check_mode) and returns what it would return without.
+    details: The report is the output of the task and is written in check mode as well. No host is changed.
+  diff_mode:
+    support: N/A
+    description: Returns details on what has changed when in diff mode.
+    details: No host is changed.
+  idempotent:
+    support: full
+    description: When run twice in a row, it does not change anything the second time.
+  platform:
+    support: full
+    description: Target operating systems.
+    platforms: linux
+  action:
+    support: full
+    description: Has a corresponding action plugin, so some of its options act on the controller.
+  action_group:
+    support: full
+    description: Use C(group/pidhygiene.host.pidhygiene) in C(module_defaults) to set defaults for this module.
+    membership:
+      - pidhygiene.host.pidhygiene
+seealso:
+  - module: pidhygiene.host.audit_info
+author:
+  - the pidhygiene maintainers (@pidhygiene)
+"""
+
+EXAMPLES = r"""
+- name: Audit this host
+  pidhygiene.host.audit_info:
+    report_dir: pidhygiene-report
+  register: pidhygiene_audit
+  ignore_errors: true
+  ignore_unreachable: true
+
+- name: Report over all hosts
+  pidhygiene.host.audit_report:
+    report_dir: pidhygiene-report
+    fail_on: fail
+  run_once: true
+"""
+
+RETURN = r"""
+page:
+  description: The page that was written.
+  type: str
+  returned: always
+  sample: /home/ops/pidhygiene-report/report.html
+targeted:
+  description: Number of hosts that the play targeted.
+  type: int
+  returned: always
+audited:
+  description: Number of hosts that were audited.
+  type: int
+  returned: always
+not_audited:
+  description: Names of the targeted hosts that were not audited.
+  type: list
+  elements: str
+  returned: always
+failing:
+  description: Names of the hosts with findings at or above O(fail_on).
+  type: list
+  elements: str
+  returned: always
+"""

@@ -1,0 +1,62 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results.
+
+Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong usage, 100 findings at or above it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TextIO
+
+FOUND, BROKEN = 100, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        return _report(options)
+    except ModuleNotFoundError as error:
+        sys.stderr.write("pidhygiene: %s is missing; install pidhygiene[controller]\n" % error.name)
+    except OSError as error:
+        sys.stderr.write("pidhygiene: %s\n" % error)
+    return BROKEN
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pidhygiene.controller", description="Reports over many audited hosts.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    report = commands.add_parser("report", help="one page and one text from a folder of results")
+    report.add_argument("folder", type=Path, metavar="DIR", help="folder that audit.yml wrote, or any folder of results of pidhygiene check")
+    report.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the HTML page (default: DIR/report.html)")
+    report.add_argument("--fail-on", choices=("fail", "warn", "unknown", "never"), default="never", help="exit with 100 on findings from here on")
+    report.add_argument("--title", default="pidhygiene", help="of the page")
+    return parser
+
+
+def _report(options: argparse.Namespace) -> int:
+    from .render import digest, folder, overview, page
+
+    if not options.folder.is_dir():
+        raise NotADirectoryError("%s is no folder" % options.folder)
+    found = overview.of_folder(options.folder)
+    written = page.write(found, options.output or options.folder / folder.PAGE, options.title)
+    sys.stdout.write(digest.render(found, _paint(sys.stdout)))
+    sys.stdout.write("\nPage: %s\n" % written)
+    return FOUND if found.gated(options.fail_on) else 0
+
+
+def _paint(stream: TextIO) -> Callable[[str, str], str]:
+    from .render import digest
+
+    wanted = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return digest.coloured if wanted else digest.plain
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Run the engine on a lab host, as a person with a shell there would."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .machine import Machine
+
+ENGINE = Path(__file__).resolve().parents[2] / "ansible_collection" / "plugins" / "module_utils" / "pidhygiene"
+PLACE = "/opt/engine"
+SHELL = ["env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "-m", "pidhygiene"]
+
+
+def install(machine: Machine) -> None:
+    """Put the engine on the host."""
+    machine.push(ENGINE, f"{PLACE}/pidhygiene")
+
+
+def check(machine: Machine, *options: str) -> dict[str, Any]:
+    """The result of an audit as root."""
+    result: dict[str, Any] = json.loads(machine.run([*SHELL, "check", "--format", "json", "--fail-on", "never", *options]).stdout)
+    assert result["audit"]["errors"] == []
+    return result
+
+
+def of_rule(result: dict[str, Any], rule: str) -> list[dict[str, Any]]:
+    return [finding for finding in result["findings"] if finding["rule"] == rule]
+
+
+def only(result: dict[str, Any], rule: str, status: str) -> dict[str, Any]:
+    found = [finding for finding in of_rule(result, rule) if finding["status"] == status]
+    assert len(found) == 1, summary(of_rule(result, rule))
+    return found[0]
+
+
+def deviations(result: dict[str, Any], statuses: Sequence[str] = ("warn", "fail", "unknown")) -> list[str]:
+    """What a healthy host must not have."""
+    return summary([finding for finding in result["findings"] if finding["status"] in statuses])
+
+
+def summary(findings: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"{finding['status']} {finding['rule']} {finding['subject']['id']}: {finding['message']}" for finding in findings]

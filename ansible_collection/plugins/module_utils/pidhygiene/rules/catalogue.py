@@ -18,6 +18,7 @@ RULES = (
     zombies.restart_hides_leak,
     limits_in_force.user_close_to_nproc,
     limits_in_force.invisible_tasks,
+    limits_in_force.unit_limit_not_in_force,
     limits_in_force.open_files_near_limit,
     limits_in_force.setuid_into_full_user,
     limits_in_force.forks_failed_in_log,

@@ -102,7 +102,7 @@ def check(policy=None, rules=None, full=False, fail_on="never", tags=None, previ
             previous = _remembered()
         result = audit(host, Policy(_policy(policy)), previous, _words(rules), _words(tags))
     except PolicyError as error:
-        raise CommandExecutionError("The policy has mistakes: %s." % error)
+        raise CommandExecutionError("The policy has mistakes: %s" % error)
     except NoSuchRule as error:
         raise CommandExecutionError("%s." % error)
     except (OSError, ValueError, snapshot.NotASnapshot) as error:

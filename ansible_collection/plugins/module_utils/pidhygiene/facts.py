@@ -9,10 +9,10 @@ units that run with nothing but the manager's defaults are left out, and the def
 import hashlib
 from typing import Any, Dict
 
-from . import wording
+from . import facts_time, wording
 from .text import shown
 
-SOURCES = ("boot_id", "budgets", "details", "packages", "processes", "units", "users")
+SOURCES = ("budgets", "cron", "details", "packages", "processes", "time_zone", "units", "users")
 COMPARED = ("nproc", "nofile", "memlock")  # running limits told for every unit with a process
 MOST_UNITS = 400
 
@@ -28,6 +28,8 @@ def collect(evidence: Any) -> Dict[str, Any]:
     if evidence.has("units") and evidence.units.manager.present:
         found["systemd"] = _manager(evidence)
         found["units"] = _units(evidence)
+    if evidence.has("time_zone"):
+        found["time"] = facts_time.time_zone_facts(evidence)
     return found
 
 

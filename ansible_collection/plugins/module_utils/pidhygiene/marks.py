@@ -7,6 +7,7 @@ Marks hold identities (pid and start time, inode of a cgroup) so that nothing is
 
 from typing import Any, Dict, Optional
 
+from . import facts_time
 from .model import UNLIMITED
 from .text import shown
 
@@ -35,6 +36,8 @@ def collect(evidence: Any) -> Dict[str, Any]:
         }
     if evidence.has("details") and evidence.has("processes"):
         found["open_files"] = _open_files(evidence)
+    if evidence.has("time_zone"):
+        found["time_zone"] = facts_time.time_zone_marks(evidence)
     if evidence.has("stuck"):
         found["stuck"] = _stuck(evidence)
     if evidence.has("units"):

@@ -66,6 +66,12 @@ SETTINGS = (
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )
 
+# Forms of values, as both Python and JSON Schema read them.
+RELEASE = r"^(19|20)\d\d[a-z]?$"
+ZONE = r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,3}$"
+LIMIT = r"^(\d+|infinity)(:(\d+|infinity))?$"
+DAY = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
+
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 WAIVER_FIELDS = {
     "rule": True, "subject": False, "host": False, "group": False, "justification": True, "owner": True, "expires": True,
@@ -190,7 +196,7 @@ def _check_value(setting: Setting, value: Any) -> Iterator[Mistake]:
 
 
 def _number(key: str, value: Any, minimum: float, whole: bool) -> Iterator[Mistake]:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and not isinstance(value, int)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and isinstance(value, float) and not value.is_integer()):
         yield Mistake(key, "must be a %snumber, not %s" % ("whole " if whole else "", _kind_name(value)))
     elif not value >= minimum:  # also refuses not-a-number
         yield Mistake(key, "must be at least %g, not %r" % (minimum, value))
@@ -217,12 +223,12 @@ def _flag(key: str, value: Any) -> Iterator[Mistake]:
 
 
 def _zone(key: str, value: Any) -> Iterator[Mistake]:
-    if value is not None and not (isinstance(value, str) and re.match(r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,3}$", value)):
+    if value is not None and not (isinstance(value, str) and re.match(ZONE, value)):
         yield Mistake(key, "must be the name of a zone, as Europe/Berlin")
 
 
 def _release(key: str, value: Any) -> Iterator[Mistake]:
-    if value is not None and not (isinstance(value, str) and re.match(r"^(19|20)\d\d[a-z]?$", value)):
+    if value is not None and not (isinstance(value, str) and re.match(RELEASE, value)):
         yield Mistake(key, "must be a release of the zone database, as 2025b")
 
 
@@ -249,7 +255,7 @@ def _limits(key: str, value: Any) -> Iterator[Mistake]:
             path = "%s.%s.%s" % (key, name, item)
             if item not in LIMIT_ITEMS:
                 yield Mistake(path, "is no limit%s" % _nearest(str(item), LIMIT_ITEMS))
-            elif isinstance(items[item], bool) or not re.match(r"^(\d+|infinity)(:(\d+|infinity))?$", str(items[item])):
+            elif isinstance(items[item], bool) or not re.match(LIMIT, str(items[item])):
                 yield Mistake(path, "must be a number, infinity, or soft:hard, not %r" % (items[item],))
 
 
@@ -279,7 +285,7 @@ def _waivers(key: str, value: Any) -> Iterator[Mistake]:
                 yield Mistake("%s.%s" % (path, name), "is missing: a waiver needs %s" % name)
             elif name in waiver and name != "expires" and not isinstance(waiver[name], str):
                 yield Mistake("%s.%s" % (path, name), "must be text, not %s" % _kind_name(waiver[name]))
-        if waiver.get("expires") and not re.match(r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", str(waiver["expires"])):
+        if waiver.get("expires") and not re.match(DAY, str(waiver["expires"])):
             yield Mistake("%s.expires" % path, "must be a day as 2027-03-31, not %r" % str(waiver["expires"]))
 
 

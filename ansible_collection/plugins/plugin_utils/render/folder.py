@@ -72,6 +72,7 @@ def file_name(host: str) -> str:
 def write(folder: Path, host: str, document: dict[str, Any]) -> Written:
     """Write a result or an attempt of this host. A result ends the host's time as not audited; an attempt keeps the last result."""
     place = RESULTS if document["schema"] == RESULT else NOT_AUDITED
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     written = replace(folder / place / file_name(host), _text(document))
     if place == RESULTS:
         (folder / NOT_AUDITED / file_name(host)).unlink(missing_ok=True)

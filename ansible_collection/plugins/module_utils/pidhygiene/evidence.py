@@ -82,7 +82,7 @@ SOURCES = (
     Source("distribution", (), lambda host, seen: distribution.read(host)),
     Source("packages", (), lambda host, seen: packages.read(host)),
     Source("processes", (), lambda host, seen: processes.read(host)),
-    Source("cron", ("processes", "packages"), lambda host, seen: cron.read(host, seen.processes, seen.packages)),
+    Source("cron", ("processes", "packages", "users"), lambda host, seen: cron.read(host, seen.processes, seen.packages, seen.users)),
     Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
     Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),

@@ -23,7 +23,7 @@ from pidhygiene.readers import limits_conf, users
 
 from .pam_real import flavour_of_tree, local_users, real_sessions
 from .pam_upstream import LIBRARY, MODULE, upstream_pam
-from .tree import Tree, base_tree
+from .tree import Tree
 
 CASES = int(os.environ.get("PIDHYGIENE_ORACLE_CASES", "400"))
 SEED = int(os.environ.get("PIDHYGIENE_ORACLE_SEED") or random.SystemRandom().randrange(2 ** 32))
@@ -266,12 +266,12 @@ def differences(ours: limits_conf.Session, seen: dict[str, object]) -> dict[str,
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
-def test_debian(suite: str, tmp_path: Path) -> None:
-    tree = base_tree(suite)
+def test_debian(suite: str, tmp_path: Path, lab_base: dict[str, Tree]) -> None:
+    tree = lab_base[suite]
     flavour = flavour_of_tree(tree)
     assert flavour.debian and flavour.resets == (suite == "bookworm")
     compare(tree, flavour, "libpam.so.0", "pam_limits.so", tmp_path, suite)
 
 
-def test_upstream(tmp_path: Path) -> None:
-    compare(upstream_pam(base_tree("bookworm")), limits_conf.Flavour((1, 5, 2), False, False), LIBRARY, MODULE, tmp_path, "upstream")
+def test_upstream(tmp_path: Path, lab_base: dict[str, Tree]) -> None:
+    compare(upstream_pam(lab_base["bookworm"]), limits_conf.Flavour((1, 5, 2), False, False), LIBRARY, MODULE, tmp_path, "upstream")

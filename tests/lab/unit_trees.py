@@ -26,12 +26,13 @@ GENERATOR = "/etc/systemd/system-generators/unit-trees"
 SYSTEM_CONF = ("/etc/systemd/system.conf.d", "/run/systemd/system.conf.d", "/usr/local/lib/systemd/system.conf.d", "/usr/lib/systemd/system.conf.d")
 
 NUMBERS = ("100", "4096", "65536", "infinity", "1000:2000", "512:infinity", "infinity:infinity", "0x40", "010", "0b101", "7:", " 12", "5: 6",
-           "3000:3000", "1:18446744073709551614", "0")
-SIZES = ("1G", "64M", "1.5G", "1G 512M", "8K:1M", "infinity", "100", "1K:infinity", "2E", "10.M", "1 K", "3B", "1G:2G", "0.25K")
-TIMES = ("5s", "2min", "25min:13h", "1h 30min", "infinity", "1.5", "90", "100ms", "2y", "1d:2d", "0", "1.5h", "2min 20s", ".5s", "10us")
+           "3000:3000", "1:18446744073709551614", "0", "5:6:", "+7", "-0", "0o17", "\\5")
+SIZES = ("1G", "64M", "1.5G", "1G 512M", "8K:1M", "infinity", "100", "1K:infinity", "2E", "10.M", "1 K", "3B", "1G:2G", "0.25K", "1G2", "15E", "1.999999999K")
+TIMES = ("5s", "2min", "25min:13h", "1h 30min", "infinity", "1.5", "90", "100ms", "2y", "1d:2d", "0", "1.5h", "2min 20s", ".5s", "10us", "1ms", "3\u00b5s", "1h30", "1.5s 2", "2 weeks", "1M", "1m", "1hr 5 minutes")
 NICES = ("-7", "+7", "0", "40", "-20", "+19", "13:20", "+0")
 GARBAGE = ("", "unlimited", "16k", "9:3", "5:4:3", "abc", "-5", "18446744073709551615", "18446744073709551616", "1 2", "1,000", ":", ":5",
-           "5:", "10%", "K", "1G2", "41", "+20", "-21", "12.34.56", "1h30", "0x", "0b2", "09", "\\5", "5\\:6", "max", "--1", "1e3", "∞")
+           "5:", "10%", "K", "1G2", "41", "+20", "-21", "12.34.56", "1h30", "0x", "0b2", "09", "\\5", "5\\:6", "max", "--1", "1e3", "∞", "1M 1G", "16E", "1Q", "Infinity", "infinity:5",
+           "3.sec", "5 -1", "0b", "0o8", "1_000", "1G:1K", "+ 5", "5h:1h", "-1", "+-5", "1.2.3G")
 PLAIN_COUNT = ("NPROC", "NOFILE", "SIGPENDING", "LOCKS", "RTPRIO")
 BYTES = ("AS", "CORE", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "RSS", "STACK")
 TASKS = ("77", "infinity", "15%", "12.5%", "0.01%", "100%", "0x100", "", "99999", "33‰", "1500‱", "12.5‰")
@@ -303,7 +304,7 @@ def differences(search, names, defaults, machine_tasks):
     for name in names:
         block = by_name[name]
         definition = search.definition(name)
-        unit = units._from_files(definition, "", search)
+        unit = units._from_files(definition, "", {})
         expected = {
             "Id": block["Id"], "FragmentPath": block["FragmentPath"], "DropInPaths": drop_in_paths(block["DropInPaths"]),
             "LoadState": {"loaded": "loaded", "masked": "masked", "not-found": "not-found", "bad-setting": "broken", "error": "broken"}[block["LoadState"]],

@@ -56,7 +56,7 @@ def test_f05_localtime_is_a_copy():
 def test_f05_cron_in_the_old_zone():
     finding = judge(split_host(), "PH-TZ-006").only("warn")
     assert "crond (600) was started on" in finding["message"]
-    assert "8 h later than they should" not in finding["message"].replace("8 h later", "8 h later", 1) or "8 h later" in finding["message"]
+    assert "8 h later than they should" in finding["message"]  # by what /etc/timezone still says: from 9:00 to 17:00
     assert finding["remedy"]["parameters"] == {"unit": "crond.service"}
 
 
@@ -114,9 +114,10 @@ def test_two_hosts_of_f05_can_be_compared_by_their_facts():
 # -- healthy hosts ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", [zoned(), zoned("Etc/UTC", "Etc/UTC"), zoned("Europe/Berlin", "Europe/Berlin"), with_cron(zoned())], ids=str)
-def test_healthy_host_is_silent(host):
-    assert set(statuses(host).values()) <= {"pass", "n/a"}
+@pytest.mark.parametrize("name", ["Asia/Shanghai", "Etc/UTC", "Europe/Berlin"])
+def test_healthy_host_is_silent(name):
+    host = with_cron(zoned(name, name)).process(800, 1, "chronyd").process(801, 1, "rsyslogd").process(802, 1, "postgres")
+    assert set(statuses(host).values()) == {"pass"}
 
 
 def test_host_without_any_zone_is_utc_by_choice():
@@ -165,6 +166,9 @@ def test_bind_mount_over_what_the_link_leads_to():
     host.file("/etc/os-release", "ID=alpine\n")
     mounts = host.files["/proc/self/mountinfo"]
     host.file("/proc/self/mountinfo", mounts + b"40 1 0:40 /x /usr/share/zoneinfo/Etc/UTC ro - ext4 /dev/sda1 ro\n")
+    same = zoned("Europe/Berlin", "Europe/Berlin")
+    same.file("/proc/self/mountinfo", mounts + b"40 1 0:40 /x /usr/share/zoneinfo/Europe/Berlin ro - ext4 /dev/sda1 ro\n")
+    assert judge(same, "PH-TZ-001").status == "pass"
     assert "is named Etc/UTC, but what is mounted over it is Asia/Shanghai" in judge(host, "PH-TZ-001").only("warn")["message"]
 
 
@@ -303,7 +307,7 @@ def test_values_that_are_utc_in_silence(value):
 
 
 def test_half_understood_string():
-    assert "only the offset is understood (UTC+1)" in judge(configured("CET-1CEST,M13.5.0"), "PH-TZ-004").only("warn")["message"]
+    assert "whose rules are not understood and ignored (now it is taken for UTC+2)" in judge(configured("CET-1CEST,M13.5.0"), "PH-TZ-004").only("warn")["message"]
 
 
 def test_misspelled_zone_of_a_unit():
@@ -414,7 +418,7 @@ def test_equal_hours_are_information():
 
 def test_change_of_summer_time_heals_cronie():
     """set_time asks again when tm_isdst flips."""
-    host = with_cron(zoned("Europe/Berlin", "Etc/UTC", ctime=NOW - 60 * DAY), "1.5.2", start=70 * DAY)
+    host = zoned("Europe/Berlin", "Etc/UTC", ctime=NOW - 60 * DAY)
     host.boot = 80 * DAY
     with_cron(host, "1.5.2", start=70 * DAY)
     assert judge(host, "PH-TZ-006").row["counts"] == {"pass": 1}

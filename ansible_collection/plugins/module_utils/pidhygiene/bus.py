@@ -37,6 +37,9 @@ SERVICE_UNKNOWN = ("org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop
 Names = Sequence[str]
 
 
+IDLE = ("dead", "exited", "elapsed")  # sub states of units without a process
+
+
 class _Reply(NamedTuple):
     error: str  # name of a D-Bus error, or empty
     body: "_Body"
@@ -52,15 +55,27 @@ def manager_properties(names: Names, deadline: float) -> Dict[str, Any]:
 
 
 def unit_properties(patterns: Names, names: Names, deadline: float) -> Dict[str, Dict[str, Any]]:
-    """Unit id to wanted properties, for every unit in memory that matches a pattern and is there or still runs."""
+    """Unit id to wanted properties, for every unit in memory that matches a pattern and is there or still runs.
+
+    Asking for all properties of a unit costs PID 1 half a millisecond, so units that run nothing get the four that the list tells,
+    unless a pattern is their very name.
+    """
     wanted = _wanted(names)
     with _Connection(deadline) as bus:
         listing = bus.call(_list_units(patterns))
         if listing.error:
             raise Unreadable("systemd", "the manager answered with %s" % listing.error)
-        units = [(unit[0], unit[6]) for unit in listing.body.value("a(ssssssouso)") if unit[2] != "not-found" or unit[3] != "inactive"]
-        found = {}  # type: Dict[str, Dict[str, Any]]
-        for (unit_id, _path), reply in zip(units, bus.calls([_get_all(path) for _unit_id, path in units])):
+        found: Dict[str, Dict[str, Any]] = {}
+        busy = []
+        for unit_id, _description, load, active, sub, _following, path, _job, _job_type, _job_path in listing.body.value("a(ssssssouso)"):
+            if load == "not-found" and active == "inactive":
+                continue
+            if sub in IDLE and unit_id not in patterns:
+                row = {"Id": unit_id, "LoadState": load, "ActiveState": active, "SubState": sub}
+                found[unit_id] = {name: value for name, value in row.items() if name in names}
+            else:
+                busy.append((unit_id, path))
+        for (unit_id, _path), reply in zip(busy, bus.calls([_get_all(path) for _unit_id, path in busy])):
             if not reply.error:  # else: it went away since the list was made
                 found[unit_id] = reply.body.properties(wanted)
         return found

@@ -5,6 +5,7 @@
 from typing import Any, Dict, List, Optional
 
 from .readers import zone_info
+from .readers.zone_database import SAME_BYTES
 
 FACTS_SOURCES = ("time_zone", "cron", "packages", "clock", "time_sync")
 MARKS_SOURCES = ("time_zone", "clock")
@@ -49,9 +50,16 @@ def _lines(cron: Any) -> List[Dict[str, str]]:
 
 def zone_name(localtime: Any) -> Optional[str]:
     """The canonical zone of /etc/localtime: by its link, or by what the copy was found to be; None when nobody can tell."""
-    if localtime.match is not None and localtime.canonical not in localtime.match.names:
-        return str(localtime.match.names[0])
+    match = localtime.match
+    if match is not None and (not localtime.canonical or is_covered(localtime)):
+        return str(match.names[0])
     return localtime.canonical or None
+
+
+def is_covered(localtime: Any) -> bool:
+    """Whether something is mounted over the zone that the link names, and its content is that of another one."""
+    match = localtime.match
+    return bool(localtime.mounts and localtime.name and match and match.kind == SAME_BYTES and localtime.canonical not in match.names)
 
 
 def time_zone_marks(evidence: Any) -> Dict[str, Any]:

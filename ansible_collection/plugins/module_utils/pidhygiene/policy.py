@@ -67,6 +67,7 @@ SETTINGS = (
 )
 
 # Forms of values, as both Python and JSON Schema read them.
+RELEASE = r"^(19|20)\d\d[a-z]?$"
 ZONE = r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,3}$"
 LIMIT = r"^(\d+|infinity)(:(\d+|infinity))?$"
 DAY = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
@@ -227,7 +228,7 @@ def _zone(key: str, value: Any) -> Iterator[Mistake]:
 
 
 def _release(key: str, value: Any) -> Iterator[Mistake]:
-    if value is not None and not (isinstance(value, str) and re.match(r"^(19|20)\d\d[a-z]?$", value)):
+    if value is not None and not (isinstance(value, str) and re.match(RELEASE, value)):
         yield Mistake(key, "must be a release of the zone database, as 2025b")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List
 
 from .document import SCHEMA
 from .model import HIGH_CONFIDENCE, LOW_CONFIDENCE, MEDIUM_CONFIDENCE, SEVERITIES, STATUSES
-from .policy import DAY, LIMIT, LIMIT_ITEMS, SETTINGS, WAIVER_FIELDS, ZONE, Setting
+from .policy import DAY, LIMIT, LIMIT_ITEMS, RELEASE, SETTINGS, WAIVER_FIELDS, ZONE, Setting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -121,6 +121,7 @@ _KINDS: Dict[str, Callable[[], Schema]] = {
     "share": lambda: {"type": "number", "minimum": 0, "maximum": 1},
     "flag": lambda: {"type": "boolean"},
     "zone": lambda: _or_null({"type": "string", "pattern": ZONE}),
+    "release": lambda: _or_null({"type": "string", "pattern": RELEASE}),
     "names": lambda: _TEXTS,
     "limits": _limits,
     "controls": lambda: {"type": "object", "additionalProperties": _TEXTS},

@@ -60,7 +60,7 @@ def first_word(text: str) -> Tuple[Optional[str], str]:
                 value.append(char)
         elif char in "'\"":
             quote = char
-        elif char in " \t;&|<>()" or char == "#" and not value:
+        elif char in " \t;&|" or char == "#" and not value:
             return "".join(value), text[at:].strip()
         else:
             value.append(char)

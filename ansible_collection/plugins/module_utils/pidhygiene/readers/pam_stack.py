@@ -192,7 +192,8 @@ class _Unread(Exception):
 def assembled(text: str) -> Iterator[NumberedLine]:
     """Lines with a number: without comments, and with a backslash at the end joined to the next one; None where that is missing."""
     held, first = "", 0
-    for number, raw in enumerate(text.split("\n"), 1):
+    rows = text.split("\n")
+    for number, raw in enumerate(rows if rows[-1] else rows[:-1], 1):
         whole, comment, _rest = raw.partition("\0")[0].lstrip(" \t").partition("#")
         if not held:
             first = number

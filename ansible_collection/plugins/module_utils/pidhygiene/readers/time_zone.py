@@ -162,7 +162,7 @@ def _localtime(host: Host, database: Database, likely: Tuple[str, ...], now: flo
         return found._replace(problem="is no compiled zone: %s" % error)
     if found.kind == COPY or not found.name or found.mounts:
         try:
-            found = found._replace(match=database.find(data, now, likely))
+            found = found._replace(match=database.find(data, now, likely, name if found.mounts else ""))
         except Missing:
             pass  # no zone database to look in
         except HostError as error:

@@ -442,7 +442,9 @@ class Search(object):
         parsed = self.parsed(fragment, section) if fragment is not None and not masked else None
         if fragment is not None and parsed is not None:
             lines.read(fragment, parsed)
-        if masked or lines.broken:
+        if lines.broken:  # refused before its names were joined
+            return self._defined(name, set(more_names) | {name}, fragment, masked, (), lines)
+        if masked:
             return self._defined(unit_id, names, fragment, masked, (), lines)
         read, shadowed, misnamed = self.drop_ins(self.drop_in_directories(unit_id, names - {unit_id}))
         for path in read:

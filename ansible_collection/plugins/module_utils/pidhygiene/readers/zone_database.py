@@ -7,6 +7,7 @@ glibc asks nobody: a name without a file is read as a POSIX string, and a POSIX 
 
 import posixpath
 import re
+from itertools import islice
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..host import Denied, Host, HostError, NotRecorded, OutOfTime, Unsafe
@@ -148,9 +149,12 @@ class Database(object):
 
     # -- which zone is this file? ----------------------------------------------------------------------------------
 
-    def find(self, data: bytes, now: float, likely: Tuple[str, ...] = ()) -> Optional[Match]:
-        """The zone that a file holds: first by size and bytes, then by its footer and rules, then by its past. Errors: HostError."""
-        files = list(self._walk())
+    def find(self, data: bytes, now: float, likely: Tuple[str, ...] = (), without: str = "") -> Optional[Match]:
+        """The zone that a file holds: first by size and bytes, then by its footer and rules, then by its past. Errors: HostError.
+
+        ``without``: a zone file that something is mounted over, so that it is no witness.
+        """
+        files = [found for found in islice(self._walk(), MOST_FILES) if found[0] != without]
         same = [name for name, size in files if size == len(data) and self._bytes(name) == data]
         if same:
             return Match(SAME_BYTES, self._ranked(same, likely))
@@ -178,15 +182,15 @@ class Database(object):
 
     def _walk(self, directory: str = "", depth: int = 0) -> Iterator[Tuple[str, int]]:
         """Names and sizes of the regular files; links are aliases and need no look."""
-        for name in self._host.list(DIRECTORY + "/" + directory, self._root):
-            path = directory + name
-            if path in OTHER_TREES or (not directory and "." in name):
+        for name in self._host.list(DIRECTORY + directory, self._root):
+            path = directory + "/" + name
+            if path[1:] in OTHER_TREES or (not directory and "." in name):
                 continue
-            found = self._host.stat(DIRECTORY + "/" + path, False, self._root)
+            found = self._host.stat(DIRECTORY + path, False, self._root)
             if found.kind == "file":
-                yield path, found.size
+                yield path[1:], found.size
             elif found.kind == "dir" and depth < 3:
-                for each in self._walk(path + "/", depth + 1):
+                for each in self._walk(path, depth + 1):
                     yield each
 
     def _bytes(self, name: str) -> Optional[bytes]:

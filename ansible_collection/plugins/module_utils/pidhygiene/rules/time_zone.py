@@ -7,7 +7,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import wording
-from ..facts_time import remembered_offset, zone_name
+from ..facts_time import is_covered, remembered_offset, zone_name
 from ..model import (
     FAIL, HIGH, INFO, LOW, LOW_CONFIDENCE, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
@@ -199,7 +199,7 @@ def _without_timezone_file(evidence: Any) -> Verdict:
 def _compare_link(evidence: Any) -> Verdict:
     """A bind mount over the file that the link leads to: glibc reads the content, Java and systemd the name of the link."""
     localtime = evidence.time_zone.localtime
-    if not (localtime.mounts and localtime.name and localtime.match) or localtime.canonical in localtime.match.names:
+    if not is_covered(localtime):
         return Passed()
     return Finding(
         WARN, HIGH, Subject("file", LOCALTIME),
@@ -295,7 +295,7 @@ def tz_is_silently_utc(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield _silent_utc(evidence, setting)
         elif setting.meaning.kind == zones.PARTLY:
             yield Finding(
-                WARN, MED, _subject(setting), "%s TZ=%s, of which only the offset is understood (%s): the rest is ignored; use the name of a zone." % (
+                WARN, MED, _subject(setting), "%s TZ=%s, whose rules are not understood and ignored (now it is taken for %s); use the name of a zone." % (
                     _where(setting), shown(setting.meaning.value), _offset(setting.meaning.zone.shift(int(evidence.clock.wall)))),
                 (_seen(setting),), references=("man:tzset(3)",))
         else:

@@ -27,7 +27,7 @@ def test_whatever_comes_in(text, limit):
 
 @pytest.mark.parametrize("text, kept", [
     ("app --password hunter2 -v", "app --password *** -v"), ("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql"), ("curl https://me:hunter2@host/x", "curl https://me:***@host/x"),
-    ("x --api-key=abc", "x --api-key=***"), ("token: abc", "token: ***"), ("sort --key 2", "sort --key 2"), ("author=me", "author=me")])
+    ("x --api-key=abc", "x --api-key=***"), ("token: abc", "token: ***"), ("sort --key 2", "sort --key 2"), ("author=me", "author=me"), ("Authorization: abc", "Authorization: ***")])
 def test_masked(text, kept):
     assert masked(text) == kept
 

@@ -51,11 +51,9 @@ def test_a_sample_is_spread_and_holds_both_ends(numbers, most):
     assert chosen[0] == numbers[0] and chosen[-1] == numbers[-1]
 
 
-LIMITS = b"""Limit                     Soft Limit           Hard Limit           Units     
-Max processes             1024                 unlimited            processes 
-Max nice priority         0                    0                    
-Max realtime timeout      unlimited            unlimited            us        
-"""
+LIMITS = b"".join(b"%-25s %-20s %-20s %-10s\n" % row for row in (
+    (b"Limit", b"Soft Limit", b"Hard Limit", b"Units"), (b"Max processes", b"1024", b"unlimited", b"processes"),
+    (b"Max nice priority", b"0", b"0", b""), (b"Max realtime timeout", b"unlimited", b"unlimited", b"us")))
 
 
 def test_limits_by_columns():

@@ -5,7 +5,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ENGINE := ansible_collection/plugins/module_utils
 ARGS ?=
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Only what pyproject.toml names is installed, not pidhygiene itself: everything runs from the checkout, and an installed engine would win over the
+# one that Salt synchronises.
+REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*(each for name in sys.argv[1:] for each in extras[name] if not each.startswith("pidhygiene")), sep="\n")'
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requirement
 export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
 
 .PHONY: help audit test lint venv sanity clean
@@ -37,12 +41,12 @@ $(VENV)/.audit: pyproject.toml
 	@$(if $(PYTHON),:,echo "pidhygiene needs Python 3.11 or newer on the machine that runs Ansible (audited hosts: 3.6)." >&2; exit 1)
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python cannot make a virtual environment here; run: sudo apt-get install -y python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "Making $(VENV) (once) ..."; $(PYTHON) -m venv $(VENV); }
-	@$(PIP) --editable '.[ansible,controller]'
+	@$(REQUIREMENTS) ansible controller > $(VENV)/requirements && $(PIP_INSTALL) $(VENV)/requirements
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.audit
 	@echo "Installing what development needs into $(VENV) (once, a minute or two) ..."
-	@$(PIP) --editable '.[dev]'
+	@$(REQUIREMENTS) ansible controller dev > $(VENV)/requirements && $(PIP_INSTALL) $(VENV)/requirements
 	@touch $@
 
 clean: ## remove what make made

@@ -22,7 +22,6 @@ from pidhygiene import fresh  # isort: skip
 
 fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the minion
 
-import copy
 import json
 import logging
 import os
@@ -102,7 +101,7 @@ def check(policy=None, rules=None, full=False, fail_on="never", tags=None, previ
             previous = _remembered()
         result = audit(host, Policy(_policy(policy)), previous, _words(rules), _words(tags))
     except PolicyError as error:
-        raise CommandExecutionError("The policy has mistakes: %s." % error)
+        raise CommandExecutionError("The policy has mistakes: %s" % error)
     except NoSuchRule as error:
         raise CommandExecutionError("%s." % error)
     except (OSError, ValueError, snapshot.NotASnapshot) as error:
@@ -170,13 +169,22 @@ def explain(what, full=False, deadline=60):
 
 
 def _policy(given):
-    """The pillar with the argument laid over it."""
-    wanted = copy.deepcopy(__salt__["pillar.get"]("pidhygiene", {})) or {}
+    """The pillar with the argument laid over it. Not through pillar.get: since Salt 3008 that masks every value in a module."""
+    wanted = _plain(__pillar__.get("pidhygiene") or {})
     if given is None:
         return wanted
-    if not isinstance(given, dict) or not isinstance(wanted, dict):
-        return given if not isinstance(given, dict) else wanted  # the validator names the mistake
-    return update(wanted, given)
+    if isinstance(given, dict) and isinstance(wanted, dict):
+        return update(wanted, given)
+    return wanted if isinstance(given, dict) else given  # the validator names the mistake
+
+
+def _plain(value):
+    """A copy that is ours, of plain dictionaries and lists."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value
 
 
 def _words(given):

@@ -214,7 +214,7 @@ def main():
     try:
         result = _audit(module.params)
     except PolicyError as error:
-        module.fail_json(msg="The policy has mistakes: %s." % error, mistakes=[mistake._asdict() for mistake in error.mistakes])
+        module.fail_json(msg="The policy has mistakes: %s" % error, mistakes=[mistake._asdict() for mistake in error.mistakes])
     except NoSuchRule as error:
         module.fail_json(msg="%s." % error)
     except (snapshot.NotASnapshot, OSError) as error:

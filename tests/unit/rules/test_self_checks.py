@@ -11,8 +11,11 @@ def test_partial_views_are_told():
     assert "does not run as root" in judge(host, "PH-OBS-001").only("info")["message"]
     hidden = SimulatedHost()
     hidden.file("/proc/self/mountinfo", hidden.files["/proc/self/mountinfo"].replace(b"- proc proc rw", b"- proc proc rw,hidepid=2"))
+    assert judge(hidden, "PH-OBS-001").status == "pass", "root sees all the same"
+    hidden.effective_uid = 1000
     judged = judge(hidden, "PH-OBS-001")
-    assert "hidepid=2" in judged.only("info")["message"]
+    assert any("hidepid=2" in finding["message"] for finding in judged.findings)
+    assert judge(hidden, "PH-ZMB-001").status == judge(hidden, "PH-LIM-001").status == "unknown"
     assert judged.result["audit"]["visibility"] == "partial"
     contained = SimulatedHost().file("/run/systemd/container", "docker\n")
     assert "inside a container (docker)" in judge(contained, "PH-OBS-001").only("info")["message"]

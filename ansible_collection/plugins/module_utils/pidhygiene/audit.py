@@ -60,6 +60,14 @@ def needed(rules: Iterable[Rule]) -> List[str]:
     return sorted(names)
 
 
+def hidden_processes(rule: Rule, evidence: Evidence) -> List[Gap]:
+    """What hidepid keeps from this user may be just what a rule looks for: no rule about processes can pass then."""
+    about_processes = "processes" in rule.needs and not rule.id.startswith("PH-OBS-")
+    if about_processes and evidence.has("visibility") and evidence.visibility.hides_processes:
+        return [Gap("/proc", "hidepid hides the processes of other users")]
+    return []
+
+
 def judge(rule: Rule, evidence: Evidence, policy: Policy, errors: List[str]) -> Judgement:
     """Runs one rule. Evidence that is missing makes it unknown, never passed; so does a fault of ours."""
     missing = [(need, evidence.unseen[need]) for need in rule.needs if need in evidence.unseen]
@@ -67,7 +75,7 @@ def judge(rule: Rule, evidence: Evidence, policy: Policy, errors: List[str]) -> 
         return Judgement(rule, (), 0, (), tuple(Gap(error.path, error.reason) for _need, error in missing[:1]))
     findings: List[Finding] = []
     reasons: List[str] = []
-    gaps: List[Gap] = []
+    gaps = hidden_processes(rule, evidence)
     passed = 0
     try:
         for verdict in rule.judge(evidence, policy):

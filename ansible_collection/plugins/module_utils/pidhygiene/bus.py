@@ -57,7 +57,8 @@ def manager_properties(names: Names, deadline: float) -> Dict[str, Any]:
 def unit_properties(patterns: Names, names: Names, deadline: float) -> Dict[str, Dict[str, Any]]:
     """Unit id to wanted properties, for every unit in memory that matches a pattern and is there or still runs.
 
-    Asking for all properties of a unit costs PID 1 half a millisecond, so units that run nothing get the four that the list tells.
+    Asking for all properties of a unit costs PID 1 half a millisecond, so units that run nothing get the four that the list tells,
+    unless a pattern is their very name.
     """
     wanted = _wanted(names)
     with _Connection(deadline) as bus:
@@ -69,7 +70,7 @@ def unit_properties(patterns: Names, names: Names, deadline: float) -> Dict[str,
         for unit_id, _description, load, active, sub, _following, path, _job, _job_type, _job_path in listing.body.value("a(ssssssouso)"):
             if load == "not-found" and active == "inactive":
                 continue
-            if sub in IDLE:
+            if sub in IDLE and unit_id not in patterns:
                 row = {"Id": unit_id, "LoadState": load, "ActiveState": active, "SubState": sub}
                 found[unit_id] = {name: value for name, value in row.items() if name in names}
             else:

@@ -44,12 +44,20 @@ def read(host: Host) -> SysctlFiles:
         except Missing:
             continue
         except HostError as error:
-            if error.reason != "not a regular file":  # a link to /dev/null masks the file below it
+            if not _masked(host, path):
                 gaps.append(Gap(path, error.reason))
             continue
         for name, value in parse(text):
             values[name] = Configured(value, path)
     return SysctlFiles(values, tuple(gaps))
+
+
+def _masked(host: Host, path: str) -> bool:
+    """A link to /dev/null hides the file of that name in the directories below."""
+    try:
+        return host.stat(path).kind == "char"
+    except HostError:
+        return False
 
 
 def parse(text: str) -> List[Tuple[str, str]]:

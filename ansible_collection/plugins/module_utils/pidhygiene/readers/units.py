@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 from ..host import Host, HostError
 from ..model import UNLIMITED, Gap
 from . import cgroups, unit_syntax
-from .unit_files import LIMIT_KEYS, LOAD_PATH, Definition, Ineffective, Search, Setting, UnitFile, kind_of, type_of
+from .unit_files import LIMIT_KEYS, LOAD_PATH, TABLES, Definition, Ineffective, Search, Setting, UnitFile, kind_of, type_of
 
 PATTERNS = ("*.service", "*.slice", "*.timer")
 _LIMIT_PROPERTIES = tuple(key + half for key in sorted(LIMIT_KEYS) for half in ("", "Soft"))
@@ -22,6 +22,7 @@ UNIT_PROPERTIES = (
     "RuntimeMaxUSec", "ExecMainStartTimestamp", "ExecMainStartTimestampMonotonic", "ActiveEnterTimestamp",
     "ActiveEnterTimestampMonotonic", "TasksMax", "TasksCurrent", "Unit",
 ) + _LIMIT_PROPERTIES
+MOST_TOUCHED = 500  # idle units whose files changed since the last load
 LAST_LOAD = "/run/systemd/systemd-units-load"  # touched at boot and at every reload (src/core/manager.c manager_ready)
 
 Limit = unit_syntax.Limit
@@ -145,18 +146,22 @@ def read(host: Host, unit_groups: Iterable[str]) -> Units:
     load_path = tuple(_strings(answered.get("UnitPath"))) or LOAD_PATH
     search = Search(host, load_path)
     groups = _groups_by_unit(unit_groups)
-    names = sorted(shown) if answers else sorted(groups)
+    names = [name for name in sorted(shown if answers else groups) if kind_of(name) and type_of(name) in TABLES]
+    definitions = {name: search.definition(name, _strings(shown.get(name, {}).get("Names"))) for name in names}
+    last_load = _last_load(host)
+    shown.update(_ask_touched(host, shown, definitions, search, last_load, gaps))
     units = {}  # type: Dict[str, Unit]
     timers = []  # type: List[Timer]
     for name in names:
-        known = shown.get(name)
-        definition = search.definition(name, _strings(known.get("Names")) if known else ())
+        known = shown.get(name, {})
         if type_of(name) == "timer":
-            timers.append(_timer(name, known, definition, search))
-        else:
-            unit = _from_bus(name, known, definition) if known and "NeedDaemonReload" in known else _from_files(definition, groups.get(name), known)
-            units[unit.id] = unit
-    manager = _manager(host, answered, answers, load_path, search)
+            timers.append(_timer(name, known, definitions[name], search))
+            continue
+        told = "NeedDaemonReload" in known
+        definition = definitions[name] if not known else definitions[name]._replace(id=name)  # the manager's name for it counts
+        unit = _from_bus(name, known, definition) if told else _from_files(definition, groups.get(name), known)
+        units[unit.id] = unit
+    manager = _manager(host, answered, answers, load_path, last_load, search)
     return Units(manager, units, tuple(timers), search.files, tuple(gaps + search.gaps))
 
 
@@ -189,13 +194,36 @@ def _groups_by_unit(paths: Iterable[str]) -> Dict[str, str]:
 # -- the manager -------------------------------------------------------------------------------------------------
 
 
-def _manager(host: Host, answered: Dict[str, Any], answers: bool, load_path: Tuple[str, ...], search: Search) -> Manager:
+def _last_load(host: Host) -> Optional[float]:
+    try:
+        return host.stat(LAST_LOAD).mtime
+    except HostError:
+        return None
+
+
+def _ask_touched(
+    host: Host, shown: Dict[str, Dict[str, Any]], definitions: Dict[str, Definition], search: Search, last_load: Optional[float],
+    gaps: List[Gap],
+) -> Dict[str, Dict[str, Any]]:
+    """Of idle units the bus tells the state only (bus.unit_properties): those whose files changed since the last load are asked by name."""
+    touched = [
+        name for name, known in shown.items() if name in definitions and "NeedDaemonReload" not in known and last_load is not None
+        and any(search.files[path].ctime > last_load for path in _files(definitions[name]) if path in search.files)
+    ]
+    if not touched:
+        return {}
+    try:
+        return host.unit_properties(sorted(touched)[:MOST_TOUCHED], UNIT_PROPERTIES)
+    except HostError as error:
+        gaps.append(Gap("systemd", error.reason))
+        return {}
+
+
+def _manager(
+    host: Host, answered: Dict[str, Any], answers: bool, load_path: Tuple[str, ...], last_load: Optional[float], search: Search
+) -> Manager:
     before = set(search.files)
     defaults, ineffective = search.manager_settings()
-    try:
-        last_load = host.stat(LAST_LOAD).mtime  # type: Optional[float]
-    except HostError:
-        last_load = None
     return Manager(
         present=True, answers=answers, version=str(answered.get("Version", "")), load_path=load_path, last_load=last_load,
         defaults=defaults, ineffective=ineffective, files=tuple(sorted(set(search.files) - before)),
@@ -269,12 +297,11 @@ def _limits(known: Dict[str, Any], prefix: str = "") -> Dict[str, Limit]:
     return found
 
 
-def _from_files(definition: Definition, group: Optional[str], known: Optional[Dict[str, Any]]) -> Unit:
-    """For a unit of which the manager tells nothing or, because nothing runs in it, its state alone. Specifiers (%i …) stay as they are written."""
-    state = known or {}
+def _from_files(definition: Definition, group: Optional[str], state: Dict[str, Any]) -> Unit:
+    """For a unit of which the manager tells nothing or, as nothing runs in it, its state alone. Specifiers (%i …) stay as they are."""
     said = definition.settings
     return Unit(
-        id=_string(state.get("Id")) or definition.id, names=definition.names, load_state=_string(state.get("LoadState")) or None,
+        id=definition.id, names=definition.names, load_state=_string(state.get("LoadState")) or None,
         active_state=_string(state.get("ActiveState")) or None, sub_state=_string(state.get("SubState")) or None, main_pid=None,
         control_group=group, fragment=definition.fragment, source_path=_said(said, "SourcePath", "") or None,
         drop_ins=definition.drop_ins, need_daemon_reload=None,
@@ -302,8 +329,8 @@ def _files(definition: Definition) -> Tuple[str, ...]:
     return ((definition.fragment,) if definition.fragment else ()) + definition.drop_ins
 
 
-def _timer(name: str, known: Optional[Dict[str, Any]], definition: Definition, search: Search) -> Timer:
-    unit = _string((known or {}).get("Unit")) or _said(definition.settings, "Unit", "") or name[: -len(".timer")] + ".service"
+def _timer(name: str, known: Dict[str, Any], definition: Definition, search: Search) -> Timer:
+    unit = _string(known.get("Unit")) or _said(definition.settings, "Unit", "") or name[: -len(".timer")] + ".service"
     commands = []  # type: List[str]
     if type_of(unit) == "service" and kind_of(unit):
         setting = search.definition(unit).settings.get("ExecStart")

@@ -21,9 +21,14 @@ class Visibility(NamedTuple):
     gaps: Tuple[Gap, ...]
 
     @property
+    def hides_processes(self) -> bool:
+        """Whether processes of other users may be missing from the table."""
+        return not self.root and self.hidepid not in ("", "0", "off")
+
+    @property
     def full(self) -> bool:
         """Whether every process of this pid namespace, and all of it, can be read."""
-        return self.root and self.hidepid in ("", "0", "off") and self.initial_user_namespace is not False
+        return self.root and self.initial_user_namespace is not False
 
 
 def read(host: Host, table: ProcessTable) -> Visibility:

@@ -21,7 +21,7 @@ def visibility(evidence: Any, policy: Any) -> Iterator[Verdict]:
     limits: List[str] = []
     if not seen.root:
         limits.append("it does not run as root: executables, descriptors, namespaces and environments of other users stay hidden")
-    if seen.hidepid not in ("", "0", "off"):
+    if seen.hides_processes:
         limits.append("/proc is mounted with hidepid=%s: processes of other users may be missing" % shown(seen.hidepid))
     if seen.initial_user_namespace is False:
         limits.append("it runs in a user namespace: outer limits and outer users stay hidden")

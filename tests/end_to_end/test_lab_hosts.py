@@ -1,0 +1,75 @@
+"""audit.yml on real hosts through a real sshd."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from doors import AUDIT, Run, inventory, result_of, succeeded
+from lab.fixtures import HostFactory
+from lab.host import LabHost
+
+
+def line(host: LabHost) -> str:
+    return " ".join([host.name] + ["%s=%s" % (name, json.dumps(value)) for name, value in host.ansible_variables().items()])
+
+
+def test_two_distributions_and_a_host_that_is_gone(playbook: Run, tmp_path: Path, bookworm: LabHost, trixie: LabHost, new_host: HostFactory) -> None:
+    gone = new_host("gone")
+    gone.unplug()
+    hosts = inventory(tmp_path, line(bookworm), line(trixie), line(gone).replace("ConnectTimeout=20", "ConnectTimeout=2"))
+    done = playbook("-i", hosts, AUDIT)
+    assert done.returncode == 2, done.stdout + done.stderr
+    for host, version in ((bookworm, "12"), (trixie, "13")):
+        result = result_of(tmp_path, host.name)
+        assert result["host"]["distro"] == {"id": "debian", "version": version}
+        assert result["host"]["init"] == "systemd"
+        assert result["audit"]["errors"] == [] and result["audit"]["visibility"] == "full"
+    said = json.loads((tmp_path / "pidhygiene-report/not-audited/gone.json").read_text())
+    assert said["outcome"] == "unreachable" and "console" in said["next_step"]
+    assert "3 targeted · 2 audited · 1 unreachable" in done.stdout
+
+
+def test_a_user_who_is_not_root_gets_a_partial_view_that_says_so(playbook: Run, tmp_path: Path, new_host: HostFactory) -> None:
+    host = new_host()
+    host.shell("useradd -m -s /bin/bash ops && install -d -o ops -m 700 ~ops/.ssh && install -o ops -m 600 /root/.ssh/authorized_keys ~ops/.ssh/")
+    hosts = inventory(tmp_path, line(host).replace('ansible_user="root"', "ansible_user=ops"))
+    succeeded(playbook("-i", hosts, AUDIT))
+    result = result_of(tmp_path, host.name)
+    assert result["audit"]["visibility"] == "partial"
+    assert result["summary"]["rules_by_status"]["unknown"] > 0
+    assert "partial" in (tmp_path / "pidhygiene-report/report.html").read_text()
+
+
+def test_nothing_reaches_the_hosts_log(playbook: Run, tmp_path: Path, new_host: HostFactory) -> None:
+    host = new_host()
+    hosts = inventory(tmp_path, line(host))
+    succeeded(playbook("-i", hosts, AUDIT, "-e", '{"pidhygiene_policy": {"processes": {"ignore": ["tellnobody"]}}}'))
+    journal = host.shell("journalctl --sync; journalctl --no-pager -o cat")
+    assert "Accepted publickey for root" in journal
+    assert "tellnobody" not in journal and "audit_info" not in journal
+
+
+@pytest.fixture
+def full_host(new_host: HostFactory) -> LabHost:
+    """A host on which no process can be started: its pid numbers are all in use."""
+    host = new_host("full")
+    host.shell("echo 320 > /proc/sys/kernel/pid_max")
+    keeper = "import os, time\ntry:\n while True:\n  if os.fork() == 0:\n   time.sleep(3600)\nexcept OSError:\n time.sleep(3600)\n"
+    host.shell("systemd-run --unit=greedy --property=TasksMax=infinity python3 -c '%s'" % keeper)
+    for _attempt in range(100):
+        if subprocess.run(host.ssh_command("true"), capture_output=True, timeout=60, check=False).returncode != 0:
+            return host
+    raise AssertionError("the host still starts processes")
+
+
+def test_a_host_that_can_start_no_process_is_called_that(playbook: Run, tmp_path: Path, full_host: LabHost) -> None:
+    hosts = inventory(tmp_path, line(full_host))
+    done = playbook("-i", hosts, AUDIT, timeout=120)
+    assert done.returncode == 2
+    said = json.loads((tmp_path / "pidhygiene-report/not-audited/full.json").read_text())
+    assert "possibly no process can start there" in said["message"], said
+    assert "console" in said["next_step"]
+    assert "UNREACHABLE full" in done.stdout or "FAILED  full" in done.stdout

@@ -17,6 +17,8 @@ from .registry import Record, register, remove
 from .tree import Tree
 
 BOOT_SECONDS = 120
+# As for PID 1 (enter.sh): nsenter alone would keep this machine's capabilities, with which a command could set this machine's clock.
+CONFINED = ("setpriv", "--bounding-set=-sys_time,-sys_module,-sys_rawio", "--")
 HERE = Path(__file__).parent
 
 
@@ -74,12 +76,12 @@ class LabHost(Machine):
         return Path(f"/proc/{self.init_pid}/root")
 
     def group(self, controller: str = "unified") -> Path:
-        """Return the host's root group in a hierarchy (unified, pids, memory, systemd) as this machine sees it."""
+        """Return the host's root group, as this machine sees it, in the hierarchy that has a controller: version 1's, else the unified one."""
         groups = self.record.groups
-        return groups.host if controller == "unified" else groups.version_1[controller]
+        return groups.version_1.get(controller, groups.host)
 
     def entering(self, argv: Sequence[str]) -> list[str]:
-        return ["nsenter", f"--target={self.init_pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--", *argv]
+        return ["nsenter", f"--target={self.init_pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--", *CONFINED, *argv]
 
     def alive(self) -> bool:
         return self.record.groups.has_supervisor()

@@ -15,16 +15,23 @@ boot() {
         bash "$here/enter.sh" "$folder" "$name" "$layers" "$layout" "$near" "$far"
 }
 
+# What unshare forked, among the members of a group: it becomes PID 1.
+child_of() {
+    for pid in $(cat "$2/cgroup.procs"); do
+        if grep -qsx "PPid:	$1" "/proc/$pid/status"; then echo "$pid"; fi
+    done
+}
+
 while :; do
     rm -f "$folder/init.pid"
-    # A limit set in the last boot must not be met again in this one.
-    for group; do find "$group" -mindepth 1 -depth -type d -exec rmdir {} \;; done
+    # New groups: a limit set in the last boot must not be met again in this one, nor a controller handed down, which lets no process in.
+    for group; do find "$group" -depth -type d -exec rmdir {} \; && mkdir -p "$group"; done
     boot "$@" &
     outer=$!
-    # Two processes: unshare, and what will be PID 1. Then unshare leaves the group: a group with a process of its own can hand no controller
-    # down (cgroup-v2.rst, "No Internal Process Constraint"), and the host could not move this one, which it does not see.
-    until [ "$(wc -l < "$1/cgroup.procs")" -ge 2 ]; do kill -0 $outer; sleep 0.01; done
-    inner=$(grep -vx "$outer" "$1/cgroup.procs" | head -n 1)
+    inner=
+    until [ -n "$inner" ]; do kill -0 $outer; inner=$(child_of $outer "$1"); done
+    # unshare leaves the group: a group with a process of its own can hand no controller down (cgroup-v2.rst, "No Internal Process
+    # Constraint"), and the host could not move this one, which it does not see.
     echo $outer > "$supervisor/cgroup.procs"
     ip link delete "$link" 2> /dev/null || true   # of the boot before: the kernel takes it away, but not at once
     ip link add "$link" type veth peer name eth0 netns $outer

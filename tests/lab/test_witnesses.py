@@ -14,10 +14,10 @@ import pytest
 from .auditing import ENGINE
 
 sys.path.insert(0, str(ENGINE.parent))
-from pidhygiene import headroom  # noqa: E402
-from pidhygiene.evidence import gather  # noqa: E402
-from pidhygiene.host import LiveHost  # noqa: E402
-from pidhygiene.readers import processes  # noqa: E402
+from pidhygiene import headroom
+from pidhygiene.evidence import gather
+from pidhygiene.host import LiveHost
+from pidhygiene.readers import processes
 
 BUSY = """
 import os, sys, threading, time

@@ -181,12 +181,12 @@ def test_any_stack_is_read(tmp_path_factory: pytest.TempPathFactory, lines: list
 
 @pytest.mark.parametrize("files, expected", [
     ({}, None),
-    ({"sshd_config": "#UsePAM yes\nPort 22\n"}, None),
+    ({"sshd_config": "#UsePAM yes\nPort 22\n"}, False),
     ({"sshd_config": "UsePAM yes\nUsePAM no\n"}, True),
     ({"sshd_config": "  usepam=\"No\"\n"}, False),
     ({"sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n", "sshd_config.d/5.conf": "UsePAM no\n", "sshd_config.d/x.bak": "UsePAM yes"}, False),
     ({"sshd_config": "Include sshd_config.d/a.conf\nUsePAM no\n", "sshd_config.d/a.conf": "Match User x\nUsePAM yes\n"}, False),
-    ({"sshd_config": "Match User x\nUsePAM yes\n"}, None),
+    ({"sshd_config": "Match User x\nUsePAM yes\n"}, False),
     ({"sshd_config": "Include /etc/ssh/sshd_config\nUsePAM yes\n"}, True),
 ])
 def test_use_pam(tmp_path: Path, files: dict[str, str], expected: bool | None) -> None:

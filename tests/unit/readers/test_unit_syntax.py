@@ -100,11 +100,15 @@ def test_what_is_written_is_read(rows):
     ("nofile", "8:infinity", Limit(8, UNLIMITED)), ("nofile", "0x40", Limit(64, 64)), ("nofile", "010", Limit(8, 8)),
     ("nofile", "0b101:0o17", Limit(5, 15)), ("nofile", "5:6:", Limit(5, 6)), ("nofile", "5: 6", Limit(5, 6)), ("nofile", "\\5", Limit(5, 5)),
     ("nofile", "+7", Limit(7, 7)), ("nofile", "-0", Limit(0, 0)), ("nofile", "18446744073709551614", Limit(UNLIMITED - 1, UNLIMITED - 1)),
-    ("cpu", "25min:13h", Limit(1500, 46800)), ("cpu", "1.5", Limit(2, 2)), ("cpu", "1ms", Limit(1, 1)), ("cpu", "1h30", Limit(3630, 3630)), ("cpu", "infinity", Limit(UNLIMITED, UNLIMITED)),
+    ("cpu", "25min:13h", Limit(1500, 46800)), ("cpu", "1.5", Limit(2, 2)), ("cpu", "1ms", Limit(1, 1)), ("cpu", "1h30", Limit(3630, 3630)),
+    ("cpu", "infinity", Limit(UNLIMITED, UNLIMITED)),
     ("rttime", "5s", Limit(5000000, 5000000)), ("rttime", "5", Limit(5, 5)),
-    ("nice", "-7", Limit(27, 27)), ("nice", "+7", Limit(13, 13)), ("nice", "0", Limit(0, 0)), ("nice", "40", Limit(40, 40)), ("nice", "-20", Limit(40, 40)),
-    ("as", "1.5G", Limit(1610612736, 1610612736)), ("as", "1G 512M", Limit(1610612736, 1610612736)), ("as", "1G2", Limit(1073741826, 1073741826)), ("core", "0:infinity", Limit(0, UNLIMITED)),
-    ("memlock", "8K:1M", Limit(8192, 1048576)), ("stack", "10.M", Limit(10485760, 10485760)), ("data", "3B", Limit(3, 3)), ("rss", "1 K", Limit(1024, 1024)),
+    ("nice", "-7", Limit(27, 27)), ("nice", "+7", Limit(13, 13)), ("nice", "0", Limit(0, 0)), ("nice", "40", Limit(40, 40)),
+    ("nice", "-20", Limit(40, 40)),
+    ("as", "1.5G", Limit(1610612736, 1610612736)), ("as", "1G 512M", Limit(1610612736, 1610612736)), ("as", "1G2", Limit(1073741826, 1073741826)),
+    ("core", "0:infinity", Limit(0, UNLIMITED)),
+    ("memlock", "8K:1M", Limit(8192, 1048576)), ("stack", "10.M", Limit(10485760, 10485760)), ("data", "3B", Limit(3, 3)),
+    ("rss", "1 K", Limit(1024, 1024)),
 ])
 def test_limits(item, text, expected):
     assert parse_limit(item, text) == expected

@@ -191,3 +191,45 @@ def test_text_logs_serve_where_there_is_no_journal():
 def test_no_log_at_all_is_unknown():
     host = SimulatedHost().forbid("journal", Denied("journal", "permission denied"))
     assert judge(host, "PH-LIM-012").status == "unknown"
+
+
+def unit_with(written, running, edited_after=True, files=10, pam_name="", pid1=(1048576, 1048576)):
+    """app.service was started an hour ago; its drop-in was written half an hour ago, or a day ago."""
+    host = SimulatedHost().process(1, 0, "systemd", start=1_000_000, nofile=pid1, cgroup="/init.scope")
+    host.process(700, 1, "app", uid=33, start=3600, files=files, nofile=running, cgroup="/system.slice/app.service")
+    host.unit("app.service", MainPID=700, ControlGroup="/system.slice/app.service", PAMName=pam_name, FragmentPath="/usr/lib/systemd/system/app.service",
+              DropInPaths=["/etc/systemd/system/app.service.d/limits.conf"])
+    host.file("/usr/lib/systemd/system/app.service", "[Service]\nExecStart=/usr/bin/app\n")
+    when = NOW - (1800 if edited_after else 86400)
+    return host.file("/etc/systemd/system/app.service.d/limits.conf", "[Service]\nLimitNOFILE=%s\n" % written, mtime=when, ctime=when)
+
+
+@pytest.mark.case("PH-LIM-005", "fires")
+def test_a_limit_written_after_the_start_is_not_in_force():
+    finding = judge(unit_with("65536", (1024, 4096)), "PH-LIM-005").only("warn")
+    assert "app.service runs with nofile 1024:4096, but LimitNOFILE=65536 was written to /etc/systemd/system/app.service.d/limits.conf:2" in finding["message"]
+    assert judge(unit_with("65536", (1024, 4096), files=1000), "PH-LIM-005").only("fail")["severity"] == "HIGH"
+
+
+@pytest.mark.case("PH-LIM-005", "silent")
+@pytest.mark.parametrize("host", [
+    unit_with("65536", (65536, 65536)), unit_with("1024:65536", (65536, 65536)),  # raised by the program itself
+    unit_with("infinity", (1048576, 1048576)),  # the kernel's largest
+    unit_with("65536", (8192, 8192), edited_after=False),  # apache2ctl lowers it itself
+    unit_with("65536", (1024, 4096), pam_name="login"),  # PH-LIM-010
+])
+def test_limits_in_force_or_set_by_the_program_are_silent(host):
+    assert judge(host, "PH-LIM-005").status == "pass"
+
+
+def test_a_lower_cap_of_pid_1_is_told_once():
+    """In a container every unit runs below its limit (FIELD A7)."""
+    finding = judge(unit_with("524288", (20000, 20000), pid1=(20000, 20000)), "PH-LIM-005").only("info")
+    assert "PID 1 itself has a lower cap than 1 unit limit asks for (app.service LimitNOFILE)" in finding["message"]
+
+
+@pytest.mark.case("PH-LIM-005", "unreadable")
+def test_limits_of_the_main_process_unreadable():
+    assert judge(unit_with("65536", (1024, 4096)).forbid("/proc/700/limits"), "PH-LIM-005").status == "unknown"
+    silent = unit_with("65536", (1024, 4096)).forbid("bus", Denied("systemd", "permission denied"))
+    assert judge(silent, "PH-LIM-005").status == "unknown"

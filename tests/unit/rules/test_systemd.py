@@ -417,7 +417,7 @@ def test_steady_or_owned_restarts_are_silent():
 @pytest.mark.parametrize("command, target", [
     ("/usr/bin/systemctl try-restart VRTSralus.service", "VRTSralus.service"),
     ("/bin/systemctl --quiet restart web", "web.service"),
-    ("/etc/init.d/VRTSralus.init restart", "VRTSralus.init"),
+    ("/etc/init.d/VRTSralus.init restart", "VRTSralus.init.service"),
     ("-/usr/sbin/service web restart", "web.service"),
     ("/usr/bin/systemctl reload web", None),
     ("/usr/sbin/logrotate /etc/logrotate.conf", None),
@@ -433,6 +433,15 @@ def test_timers_that_restart_are_listed(command, target):
     else:
         message = judged.only("info")["message"]
         assert message.startswith("weekly.timer (OnCalendar=weekly) restarts %s" % target)
+
+
+def test_cron_lines_that_restart_are_listed():
+    """S0: the weekly restart that hides a leak."""
+    host = web().file("/etc/cron.d/ralus", "0 14 * * 6 root /etc/init.d/VRTSralus.init restart\n")
+    host.process(400, 1, "cron", exe="/usr/sbin/cron", cgroup="/system.slice/cron.service")
+    message = judge(host, "PH-SYS-007").only("info")["message"]
+    assert message.startswith("/etc/cron.d/ralus:1 every 7.0 d restarts VRTSralus.init.service on schedule")
+    assert judge(host, "PH-SYS-007", {"restarts": {"owned": ["VRTSralus*"]}}).status == "pass"
 
 
 def test_a_limited_life_is_listed():

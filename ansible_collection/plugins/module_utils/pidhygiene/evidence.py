@@ -17,10 +17,13 @@ from .readers import (
     fork_failures,
     kernel_budgets,
     leftovers,
+    limits_conf,
     memory_maps,
     packages,
+    pam_stack,
     process_details,
     processes,
+    shell_limits,
     stuck,
     sysctl_files,
     time_zone,
@@ -79,7 +82,7 @@ SOURCES = (
     Source("distribution", (), lambda host, seen: distribution.read(host)),
     Source("packages", (), lambda host, seen: packages.read(host)),
     Source("processes", (), lambda host, seen: processes.read(host)),
-    Source("cron", ("processes", "packages"), lambda host, seen: cron.read(host, seen.processes, seen.packages)),
+    Source("cron", ("processes", "packages", "users"), lambda host, seen: cron.read(host, seen.processes, seen.packages, seen.users)),
     Source("budgets", (), lambda host, seen: kernel_budgets.read(host)),
     Source("visibility", ("processes",), lambda host, seen: visibility.read(host, seen.processes)),
     Source("hierarchy", (), lambda host, seen: cgroups.read_hierarchy(host)),
@@ -92,6 +95,12 @@ SOURCES = (
     Source("watches", ("processes", "details"), lambda host, seen: watches.read(host, seen.processes, seen.details)),
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
     Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
+    Source("pam_stacks", ("distribution", "units"), lambda host, seen: pam_stack.read(
+        host, "debian" in seen.distribution.family, {unit.pam_name for unit in seen.units.units.values() if unit.pam_name})),
+    Source("limits_conf", ("distribution", "packages", "pam_stacks"), lambda host, seen: limits_conf.read(
+        host, limits_conf.flavour_of(seen.distribution, seen.packages), seen.pam_stacks.conf_files)),
+    Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
+        host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
     Source("leftovers", ("units", "processes", "details"),
            lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
     Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(

@@ -10,6 +10,7 @@ Environments and credentials on command lines are masked before anything is reco
 import base64
 import gzip
 import json
+import re
 from typing import Any, Callable, Dict, List, Sequence, Type
 
 from . import __version__
@@ -19,6 +20,9 @@ from .text import masked
 
 SCHEMA = "pidhygiene.snapshot/1"
 ENVIRONMENT_KEPT = ("TZ=", "SUPERVISOR_ENABLED=", "SUPERVISOR_PROCESS_NAME=", "SUPERVISOR_GROUP_NAME=", "container=")
+
+UNIT_FILES = (".service", ".slice", ".timer", ".conf")
+_ENVIRONMENT = re.compile(rb"(?m)^([ \t]*(?:Environment|SetCredential|SetCredentialEncrypted)[ \t]*=)((?:[^\\\n]|\\\n|\\.)*)")
 
 _ERRORS: Dict[str, Type[HostError]] = {
     kind.__name__: kind for kind in (
@@ -186,6 +190,8 @@ class SnapshotHost(Host):
 
 def without_secrets(path: str, data: bytes) -> bytes:
     """What may be recorded of a file: environments keep the few variables that rules know, command lines lose credentials."""
+    if "/systemd/" in path and path.endswith(UNIT_FILES):
+        return b"\n".join(_masked_line(line) for line in _ENVIRONMENT.sub(_time_zone_only, data).split(b"\n"))
     if not path.startswith("/proc/"):
         return data
     if path.endswith("/environ"):
@@ -196,6 +202,17 @@ def without_secrets(path: str, data: bytes) -> bytes:
         text = data.decode("utf-8", "surrogateescape").replace(" ", "\1").replace("\0", " ")
         return masked(text).replace(" ", "\0").replace("\1", " ").encode("utf-8", "surrogateescape")
     return data
+
+
+def _time_zone_only(found: Any) -> bytes:
+    """An assignment without its values, TZ apart, and as many lines as before, so that line numbers stay."""
+    kept = b" ".join(word for word in found.group(2).replace(b"\\\n", b" ").split() if word.strip(b"\"'").startswith(b"TZ="))
+    line: bytes = found.group(1) + kept + b"\n" * found.group(2).count(b"\n")
+    return line
+
+
+def _masked_line(line: bytes) -> bytes:
+    return masked(line.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def save(document: Dict[str, Any], path: str) -> None:

@@ -71,3 +71,9 @@ def counted(pairs: Sequence[Tuple[str, int]], most: int = 3) -> str:
 
 def noun(count: int, one: str, many: str = "") -> str:
     return "%d %s" % (count, one if count == 1 else many or one + "s")
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """["a", "b", … ] → "a, b and 3 more"."""
+    text = ", ".join(shown(name, 60) for name in names[:most])
+    return text + (" and %d more" % (len(names) - most) if len(names) > most else "")

@@ -8,9 +8,10 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 from ..host import FileStat, Host, HostError, Missing, OutOfTime, Unsafe
 from ..model import Gap
 from . import crontab
-from .crontab import CRONIE, DEBIAN, Job, Table
+from .crontab import CRONIE, DEBIAN, OLD_DEBIAN, Job, Table
 from .packages import Packages
 from .processes import Process, ProcessTable, read_command
+from .users import Users
 
 DEBIAN_CRON, CRONIE_CRON, VIXIE, BUSYBOX, SYSTEMD_CRON, FCRON, OTHER, NONE = (
     "debian", "cronie", "vixie", "busybox", "systemd-cron", "fcron", "other", ""
@@ -22,6 +23,7 @@ SPOOLS = ("/var/spool/cron/crontabs", "/var/spool/cron/tabs", "/var/spool/cron")
 SYSTEM_TABLE, FRAGMENTS, ANACRON_TABLE = "/etc/crontab", "/etc/cron.d", "/etc/anacrontab"
 PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 TABLE_LIMIT = 1024 * 1024  # bytes
+ACCEPTS_EMPTY = 187  # revision of Debian's cron that takes NAME= for an assignment (its changelog, bug 773602)
 
 SYSTEM, FRAGMENT, USER, ANACRON = "system", "fragment", "user", "anacron"
 
@@ -106,17 +108,36 @@ class Cron(NamedTuple):
         return found
 
 
-def read(host: Host, table: ProcessTable, packages: Packages) -> Cron:
+def read(host: Host, table: ProcessTable, packages: Packages, users: Users) -> Cron:
     """Never raises but OutOfTime."""
     gaps = list(packages.gaps) if packages.manager == "dpkg" else []
     daemons = tuple(_daemons(host, table, gaps))
     implementation, version = _identity(host, daemons, packages, gaps)
-    dialect = DEBIAN if implementation == DEBIAN_CRON else CRONIE
+    dialect = _dialect(implementation, version)
     lsb_names = any("l" in argument[1:] for daemon in daemons for argument in daemon.arguments[1:] if re.match(r"^-[a-zA-Z]*l", argument))
     tables = list(_system_tables(host, dialect, lsb_names, gaps))
     tables.extend(_user_tables(host, implementation, dialect, gaps))
     tables.extend(_anacron(host, gaps))
+    if dialect != CRONIE and users.complete:
+        tables = [_with_known_users(each, users) for each in tables]
     return Cron(implementation, version, daemons, tuple(tables), tuple(_scripts(host, gaps)), tuple(gaps))
+
+
+def _with_known_users(table: Crontab, users: Users) -> Crontab:
+    """Debian's cron drops the whole table for a user that does not exist (entry.c load_entry, "bad username")."""
+    for job in table.table.jobs:
+        if job.user and job.user not in users.by_name and table.kind != ANACRON and not table.table.dropped:
+            return table._replace(table=table.table._replace(dropped="unknown user in line %d" % job.line))
+    if table.kind == USER and table.user not in users.by_name:
+        return table._replace(not_run="there is no such user")
+    return table
+
+
+def _dialect(implementation: str, version: str) -> str:
+    if implementation != DEBIAN_CRON:
+        return CRONIE
+    found = _DEBIAN_VERSION.match(version)
+    return OLD_DEBIAN if found and int(found.group(1)) < ACCEPTS_EMPTY else DEBIAN
 
 
 def restarted(command: str) -> List[str]:

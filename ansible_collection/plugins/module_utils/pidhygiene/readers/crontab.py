@@ -3,14 +3,14 @@
 """The text of a crontab, as Debian's cron and cronie read it. They differ where it hurts:
 
 Debian's cron (entry.c, user.c of 3.0pl1) drops the *whole file* for one bad line, for a last line without newline, for a command
-of 999 characters; cronie drops the line. Debian's takes "NAME=" (nothing behind it) for a bad line, cronie for an assignment.
+of 999 characters; cronie drops the line. Debian's took "NAME=" (nothing behind it) for a bad line until 3.0pl1-187.
 """
 
 import hashlib
 import re
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-DEBIAN, CRONIE = "debian", "cronie"
+DEBIAN, OLD_DEBIAN, CRONIE = "debian", "debian before 3.0pl1-187", "cronie"
 
 DEBIAN_COMMAND = 998  # characters; one more and the file is dropped (cron.h MAX_COMMAND)
 DEBIAN_LINES = 10000  # cron.h MAX_TAB_LINES
@@ -96,7 +96,7 @@ def parse(text: str, with_user: bool, dialect: str) -> Table:
     if unfinished.strip(" \t") and not unfinished.lstrip(" \t").startswith("#"):
         mistakes.append(Mistake(len(lines) + 1, "no newline at the end of the file"))
     dropped = ""
-    if dialect == DEBIAN:
+    if dialect != CRONIE:
         if len(lines) > DEBIAN_LINES:
             dropped = "more than %d lines" % DEBIAN_LINES
         elif mistakes:
@@ -109,7 +109,7 @@ def assignment(line: str, dialect: str) -> Optional[Tuple[str, str]]:
     at = 0
     name: List[str] = []
     value: List[str] = []
-    if dialect == DEBIAN:
+    if dialect != CRONIE:
         line = line[:DEBIAN_COMMAND]
     at, name_quote = _quote(line, at)
     while at < len(line):
@@ -133,7 +133,7 @@ def assignment(line: str, dialect: str) -> Optional[Tuple[str, str]]:
     while at < len(line) and line[at] in _SPACE:
         at += 1
     if at >= len(line):
-        return ("".join(name), "") if dialect == CRONIE else None
+        return ("".join(name), "") if dialect != OLD_DEBIAN else None
     at, value_quote = _quote(line, at)
     while at < len(line) and line[at] != value_quote:
         value.append(line[at])
@@ -169,15 +169,19 @@ def _job(number: int, line: str, with_user: bool, dialect: str, zone: Tuple[Tupl
         when = " ".join(words)
         schedule = parse_schedule(when, dialect)
     user = ""
-    if rest.startswith("*") and not (with_user and dialect == DEBIAN):  # a sixth field: somebody counted wrong
+    if rest.startswith("*") and not (with_user and dialect != CRONIE):  # a sixth field: somebody counted wrong
         raise ValueError("bad command")
     if with_user:
+        before = len(rest)
         user, rest = _word(rest)
-        if not user or not rest.strip(_SPACE):
+        counted = before - len(user) - 1  # Debian's cron counts the blanks between, but for one
+        if not user or counted < 0 or (not rest and dialect == CRONIE):
             raise ValueError("bad command")
-    elif not rest and dialect == CRONIE:
+    else:
+        counted = len(rest)
+    if not rest and dialect == CRONIE:
         raise ValueError("bad command")
-    if dialect == DEBIAN and len(rest) > DEBIAN_COMMAND:
+    if dialect != CRONIE and counted > DEBIAN_COMMAND:
         raise ValueError("command too long")
     return Job(number, when, schedule, user, rest, zone, digest(when, user, rest, zone))
 
@@ -242,9 +246,9 @@ def _range(text: str, low: int, high: int, names: Sequence[str], dialect: str) -
         at, step = _number(text, at + 1, 0, ())
         if step <= 0:
             raise ValueError
-    if dialect == DEBIAN and not (low <= first <= high and low <= last <= high):
+    if dialect != CRONIE and not (low <= first <= high and low <= last <= high):
         raise ValueError
-    chosen = range(first, min(last, 10 ** 6) + 1, step)
+    chosen = range(first, last + 1, step)
     if chosen and not (low <= first and chosen[-1] <= high):
         raise ValueError
     return at, chosen
@@ -269,8 +273,9 @@ def _number(text: str, at: int, low: int, names: Sequence[str]) -> Tuple[int, in
     word = match.group()
     if word.lower() in names:
         return match.end(), names.index(word.lower()) + low
-    if word.isdigit() and len(word) < 10:
-        return match.end(), int(word)
+    if word.isdigit():
+        number = int(word) if len(word) < 20 else 2 ** 63 - 1
+        return match.end(), (min(number, 2 ** 63 - 1) + 2 ** 31) % 2 ** 32 - 2 ** 31  # strtol into an int
     raise ValueError
 
 

@@ -129,6 +129,7 @@ class Source(NamedTuple):
     lines: Tuple[Line, ...]
     problem: str = ""  # "", or the reason of the error
     missing: bool = False
+    mtime: float = 0.0  # seconds since the epoch
 
 
 class LimitsConf(NamedTuple):
@@ -195,7 +196,8 @@ def _config_files(host: Host, flavour: Flavour, gaps: List[Gap]) -> List[str]:
 
 def _source(host: Host, path: str, flavour: Flavour, gaps: List[Gap]) -> Source:
     try:
-        return Source(path, parse(host.read(path), path, flavour))
+        data = host.read(path)
+        return Source(path, parse(data, path, flavour), mtime=host.stat(path).mtime)
     except Missing as error:
         return Source(path, (), error.reason, missing=True)
     except HostError as error:

@@ -80,6 +80,10 @@ class Stack(NamedTuple):
             return SOMETIMES
         return ALWAYS if True in ran else NEVER
 
+    def fails_with(self, module: str) -> bool:
+        """Whether a session is refused when this module fails."""
+        return any(step.module == module and step.actions.get("service_err", step.actions["default"]) in (BAD, DIE) for step in self.steps)
+
     def arguments(self, module: str) -> Tuple[Tuple[str, ...], ...]:
         """Of each of its lines, in order."""
         return tuple(step.arguments for step in self.steps if step.module == module)
@@ -87,7 +91,7 @@ class Stack(NamedTuple):
 
 class PamStacks(NamedTuple):
     stacks: Dict[str, Stack]  # service to stack, of those asked for
-    sshd_uses_pam: Optional[bool]  # None: there is no sshd_config, or it does not say
+    sshd_uses_pam: Optional[bool]  # None: there is no sshd_config, or it could not be read
     gaps: Tuple[Gap, ...]
 
     def of(self, service: str) -> Optional[Stack]:
@@ -433,10 +437,17 @@ def _service_condition(arguments: Sequence[str], service: str) -> Optional[bool]
 
 
 def sshd_uses_pam(host: Host, gaps: List[Gap]) -> Optional[bool]:
-    """UsePAM of sshd_config(5): the first value counts; Match blocks cannot hold it. None when nothing says."""
+    """UsePAM of sshd_config(5): the first value counts, Match blocks cannot hold it, and without it sshd does not use PAM.
+
+    None when there is no sshd_config, or a file of it could not be read.
+    """
+    before = len(gaps)
     for value in _sshd_values(host, SSHD_CONFIG, "usepam", 0, gaps):
-        return value.lower() == "yes"
-    return None
+        return value.lower() == "yes" if len(gaps) == before else None
+    try:
+        return False if host.exists(SSHD_CONFIG) and len(gaps) == before else None
+    except HostError:
+        return None
 
 
 def _sshd_values(host: Host, path: str, keyword: str, depth: int, gaps: List[Gap]) -> Iterator[str]:

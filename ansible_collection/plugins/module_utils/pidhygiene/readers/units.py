@@ -158,7 +158,8 @@ def read(host: Host, unit_groups: Iterable[str]) -> Units:
             timers.append(_timer(name, known, definitions[name], search))
             continue
         told = "NeedDaemonReload" in known
-        unit = _from_bus(name, known, definitions[name]) if told else _from_files(definitions[name], groups.get(name), known)
+        definition = definitions[name] if not known else definitions[name]._replace(id=name)  # the manager's name for it counts
+        unit = _from_bus(name, known, definition) if told else _from_files(definition, groups.get(name), known)
         units[unit.id] = unit
     manager = _manager(host, answered, answers, load_path, last_load, search)
     return Units(manager, units, tuple(timers), search.files, tuple(gaps + search.gaps))
@@ -204,7 +205,7 @@ def _ask_touched(
     host: Host, shown: Dict[str, Dict[str, Any]], definitions: Dict[str, Definition], search: Search, last_load: Optional[float],
     gaps: List[Gap],
 ) -> Dict[str, Dict[str, Any]]:
-    """Of idle units the bus tells the state only (see bus.unit_properties): those whose files changed since the last load are asked by name."""
+    """Of idle units the bus tells the state only (bus.unit_properties): those whose files changed since the last load are asked by name."""
     touched = [
         name for name, known in shown.items() if name in definitions and "NeedDaemonReload" not in known and last_load is not None
         and any(search.files[path].ctime > last_load for path in _files(definitions[name]) if path in search.files)
@@ -297,10 +298,10 @@ def _limits(known: Dict[str, Any], prefix: str = "") -> Dict[str, Limit]:
 
 
 def _from_files(definition: Definition, group: Optional[str], state: Dict[str, Any]) -> Unit:
-    """For a unit of which the manager tells nothing or, because nothing runs in it, its state alone. Specifiers (%i …) stay as they are."""
+    """For a unit of which the manager tells nothing or, as nothing runs in it, its state alone. Specifiers (%i …) stay as they are."""
     said = definition.settings
     return Unit(
-        id=_string(state.get("Id")) or definition.id, names=definition.names, load_state=_string(state.get("LoadState")) or None,
+        id=definition.id, names=definition.names, load_state=_string(state.get("LoadState")) or None,
         active_state=_string(state.get("ActiveState")) or None, sub_state=_string(state.get("SubState")) or None, main_pid=None,
         control_group=group, fragment=definition.fragment, source_path=_said(said, "SourcePath", "") or None,
         drop_ins=definition.drop_ins, need_daemon_reload=None,

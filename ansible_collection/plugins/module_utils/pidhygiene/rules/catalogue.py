@@ -6,7 +6,7 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import limits_in_force, pid_space, self_checks, systemd, time_zone, zombies
+from . import limits_conf_lines, limits_in_force, limits_promised, pid_space, self_checks, systemd, time_zone, zombies
 
 RULES = (
     zombies.persistent_zombies,
@@ -18,7 +18,14 @@ RULES = (
     zombies.restart_hides_leak,
     limits_in_force.user_close_to_nproc,
     limits_in_force.invisible_tasks,
+    limits_promised.promise_not_kept,
+    limits_promised.hand_start_differs,
+    limits_in_force.unit_limit_not_in_force,
     limits_in_force.open_files_near_limit,
+    limits_conf_lines.misbehaving_lines,
+    limits_conf_lines.shadowed_lines,
+    limits_promised.path_without_pam_limits,
+    limits_promised.pam_overrides_unit,
     limits_in_force.setuid_into_full_user,
     limits_in_force.forks_failed_in_log,
     systemd.ineffective_limit_line,

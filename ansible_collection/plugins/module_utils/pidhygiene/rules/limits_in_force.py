@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 from .. import headroom, marks, wording
 from ..model import (
     CRIT, FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
-    Finding, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
+    Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
 from ..text import shown
 
@@ -123,6 +123,91 @@ def kernel_before(release: str, version: Tuple[int, int]) -> bool:
     if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
         return False
     return (int(parts[0]), int(parts[1])) < version
+
+
+@rule(
+    "PH-LIM-005", "Unit limit set but not in force", HIGH, "a change is pending that nobody sees, and the next restart makes it",
+    ("units", "processes", "details"), ("budgets", "users", "user_namespaces"),
+)
+def unit_limit_not_in_force(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    """Only limits that the unit sets itself, and only where its file is newer than the process: what a program sets for itself is its right."""
+    units = evidence.units
+    if not units.manager.present:
+        yield NotApplicable("systemd does not run this machine")
+        return
+    if not units.manager.answers:
+        yield Unknown(units.gaps or (Gap("systemd", "the manager does not answer"),))
+    for gap in _limit_gaps(evidence):
+        yield gap
+    capped: List[str] = []
+    for unit in sorted(units.units.values()):
+        detail = evidence.details.of.get(unit.main_pid)
+        if detail is None or not detail.limits or unit.pam_name:
+            continue  # with PAMName= the session's limits come last: PH-LIM-010
+        for item in sorted(detail.limits):
+            setting = unit.limit_set_in(item)
+            if setting is None or _as_configured(evidence, item, setting.meaning, detail.limits[item]):
+                yield Passed()
+            elif _capped(evidence, item, setting.meaning, detail.limits[item]):
+                capped.append("%s %s" % (unit.id, setting.key))
+            elif _newer_than_process(evidence, unit, setting):
+                yield _not_in_force(evidence, policy, unit, item, setting, detail)
+            else:
+                yield Passed()
+    if capped:
+        yield Finding(
+            INFO, SEVERITY_INFO, Subject("host", "capped by the manager", "manager cap"),
+            "PID 1 itself has a lower cap than %s for (%s): units run with what PID 1 has." % (
+                wording.noun(len(capped), "unit limit asks", "unit limits ask"), ", ".join(capped[:3]) + (" …" if len(capped) > 3 else "")),
+            evidence=(Seen("/proc/1/limits", ", ".join(
+                "%s %s" % (item, wording.limit(evidence.details.manager_limits[item][1])) for item in ("nofile", "nproc", "memlock"))),),
+        )
+
+
+def _as_configured(evidence: Any, item: str, wanted: Any, running: Tuple[int, int]) -> bool:
+    """The hard limit is as set; the soft one may be anything up to it, programs raise it."""
+    hard = wanted.hard
+    if item == "nofile" and evidence.has("budgets") and evidence.budgets.nr_open:
+        hard = min(hard, evidence.budgets.nr_open)  # src/basic/rlimit-util.c: infinity means the kernel's largest
+    return bool(running[1] == hard and running[0] >= min(wanted.soft, hard))
+
+
+def _capped(evidence: Any, item: str, wanted: Any, running: Tuple[int, int]) -> bool:
+    cap = (evidence.details.manager_limits or {}).get(item)
+    return cap is not None and wanted.hard > cap[1] and running[1] == cap[1]
+
+
+def _newer_than_process(evidence: Any, unit: Any, setting: Any) -> bool:
+    file = evidence.units.files.get(setting.file)
+    process = evidence.processes.processes.get(unit.main_pid)
+    return file is not None and process is not None and file.ctime > evidence.processes.started_at(process) + 2
+
+
+def _not_in_force(evidence: Any, policy: Any, unit: Any, item: str, setting: Any, detail: Any) -> Finding:
+    soft, hard = detail.limits[item]
+    used = _used(evidence, unit.main_pid, item, detail)
+    pressed = hard < setting.meaning.hard and used is not None and soft < UNLIMITED and used >= policy["headroom.warn"] * soft
+    return Finding(
+        FAIL if pressed else WARN, HIGH if pressed else MED, Subject("unit", unit.id, "%s|%s" % (unit.id, setting.key)),
+        "%s runs with %s %s:%s, but %s=%s was written to %s:%d after it started%s; restart it, or set the limit of the running process." % (
+            unit.id, item, wording.limit(soft), wording.limit(hard), setting.key, shown(setting.value), setting.file, setting.line,
+            ", and it uses %d" % used if pressed and used is not None else ""),
+        evidence=(Seen("/proc/%d/limits" % unit.main_pid, "%s %s:%s" % (item, wording.limit(soft), wording.limit(hard))),
+                  Seen("%s:%d" % (setting.file, setting.line), "%s=%s" % (setting.key, setting.value))),
+        remedy=Remedy("restart", (("unit", unit.id),), disruptive=True),
+        references=("man:systemd.exec(5)",),
+    )
+
+
+def _used(evidence: Any, pid: int, item: str, detail: Any) -> Optional[int]:
+    if item == "nofile":
+        files: Optional[int] = detail.open_files
+        return files
+    status = evidence.processes.status.get(pid)
+    if item == "nproc" and status is not None:
+        counted = headroom.user_tasks(evidence).get(status.uid)
+        return counted.tasks if counted else None
+    return None
 
 
 @rule(

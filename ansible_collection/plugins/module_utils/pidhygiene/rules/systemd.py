@@ -11,18 +11,14 @@ from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
-from ..readers.unit_files import LATER_FILE, LIMIT_KEYS, SHADOWED, Ineffective, Setting
+from ..readers.cron import restarted
+from ..readers.unit_files import LATER_FILE, LIMIT_KEYS, SHADOWED, Ineffective, Setting, kind_of
 from ..text import masked, shown
 
 VENDOR = ("/usr/lib/", "/lib/", "/run/systemd/generator", "/run/systemd/transient/")  # nobody here wrote what stands there
 NO_SYSTEMD = "systemd does not run here"
 NEEDS_MARKS = "needs marks of an earlier audit"
 PIDS_MAX_LIMIT = 4194304  # kernel/cgroup/pids.c: from here on a limit is none, and systemd's write of it fails
-RESTART_COMMAND = re.compile(
-    r"(?:systemctl\s+(?:-\S+\s+)*(?:try-|reload-or-|cond)?restart\s+(?P<unit>[\w@.:\\-]+))"
-    r"|(?:(?:service|invoke-rc\.d)\s+(?P<service>[\w@.-]+)\s+(?:cond|try-)?restart)"
-    r"|(?:/etc/(?:rc\.d/)?init\.d/(?P<script>[\w.-]+)\s+(?:cond|try-)?restart)"
-)
 
 
 def _bus_gaps(evidence: Any) -> Tuple[Gap, ...]:
@@ -508,7 +504,7 @@ def kill_mode_leaves_processes(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if quiet:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "KillMode"),
-            "%s stop without their children (KillMode=%s), and what these started survives a restart; nothing unwanted is left over now." % (
+            "%s stop without their children (KillMode=%s): what these started survives a restart; nothing unwanted is left over now." % (
                 _names(unit.id for unit in quiet), " or ".join(sorted({unit.kill_mode for unit in quiet}))),
             evidence=tuple(Seen(_kill_mode_source(unit), "%s: KillMode=%s" % (unit.id, unit.kill_mode)) for unit in quiet[:10]),
             references=("man:systemd.kill(5)",),
@@ -561,7 +557,7 @@ def _command(leaving: Any, pid: int, table: Any) -> str:
 
 @rule(
     "PH-SYS-007", "Restarts nobody chose", MED, "a crash loop or a forgotten timer looks like a healthy service",
-    ("units",), ("boot_id",),
+    ("units",), ("boot_id", "cron"),
 )
 def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
     units = evidence.units
@@ -575,7 +571,7 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield NotApplicable("growth of restart counts " + NEEDS_MARKS)
         before = None
     for unit in sorted(units.units.values()):
-        if not unit.n_restarts or _allowed(unit.id, policy["restarts.owned"]) or "getty" in unit.id.split("@")[0]:
+        if not unit.n_restarts or _owned(unit.id, policy) or "getty" in unit.id.split("@")[0]:
             yield Passed()  # a getty ends with every logout
         else:
             yield _restarted(unit, before, policy)
@@ -604,31 +600,30 @@ def _scheduled(evidence: Any, policy: Any) -> Iterator[Finding]:
     """Timers, cron lines and RuntimeMaxSec= that end or restart a daemon."""
     units = evidence.units
     for timer in units.timers:
-        for command in timer.commands:
-            target = _restarted_by(command)
-            if target and timer.active is not False and not _allowed(target, policy["restarts.owned"]):
+        for service, command in [(service, line) for line in timer.commands for service in restarted(line)]:
+            target = _unit_name(service)
+            if timer.active is not False and not _owned(service, policy):
                 yield _inventory(timer.id, target, "%s (%s)" % (timer.id, ", ".join(timer.schedule) or "no schedule"), timer.file, command)
     for unit in sorted(units.units.values()):
         if unit.runtime_max_us != UNLIMITED and unit.restart not in ("", "no") and unit.type != "oneshot":
             setting = unit.configured.get("RuntimeMaxSec")
-            if not _allowed(unit.id, policy["restarts.owned"]):
+            if not _owned(unit.id, policy):
                 place = "%s:%d" % (setting.file, setting.line) if setting is not None and setting.file else "systemd"
                 yield _inventory(unit.id, unit.id, "RuntimeMaxSec= after %s" % wording.duration(unit.runtime_max_us / 1e6), place,
                                  "RuntimeMaxSec=%s" % (setting.value if setting is not None else ""))
     if evidence.has("cron"):
         for restart in evidence.cron.restarts():
-            target = restart.service if "." in restart.service else restart.service + ".service"
-            if not _allowed(target, policy["restarts.owned"]) and not _allowed(restart.service, policy["restarts.owned"]):
+            if not _owned(restart.service, policy):
                 how = "%s every %s" % (restart.source, wording.duration(restart.interval_s))
-                yield _inventory(restart.source, target, how, restart.source, restart.line)
+                yield _inventory(restart.source, _unit_name(restart.service), how, restart.source, restart.line)
 
 
-def _restarted_by(command: str) -> str:
-    found = RESTART_COMMAND.search(command)
-    if found is None:
-        return ""
-    name = found.group("unit") or found.group("service") or found.group("script")
-    return name if "." in name else name + ".service"
+def _unit_name(service: str) -> str:
+    return service if kind_of(service) else service + ".service"
+
+
+def _owned(service: str, policy: Any) -> bool:
+    return _allowed(service, policy["restarts.owned"]) or _allowed(_unit_name(service), policy["restarts.owned"])
 
 
 def _inventory(job: str, target: str, how: str, place: str, line: str) -> Finding:

@@ -1,0 +1,29 @@
+"""What a snapshot must not hold: environments of unit files, credentials on their command lines."""
+
+import pytest
+from pidhygiene.readers import unit_syntax
+from pidhygiene.snapshot import without_secrets
+
+UNIT = "/etc/systemd/system/a.service"
+
+
+@pytest.mark.parametrize("line, kept", [
+    (b"Environment=PASSWORD=hunter2", b"Environment="), (b'Environment="A=hunter2 x" TZ=UTC', b"Environment=TZ=UTC"),
+    (b" Environment = A=hunter2 \\\n  B=hunter2\\\n", b" Environment =\n\n"), (b"SetCredential=x:hunter2", b"SetCredential="),
+    (b"ExecStart=/bin/a --password hunter2", b"ExecStart=/bin/a --password ***"), (b"LimitNOFILE=5", b"LimitNOFILE=5"), (b"User=auth", b"User=auth"),
+])
+def test_unit_files(line, kept):
+    text = b"[Service]\n" + line + b"\nLimitNPROC=7\n"
+    found = without_secrets(UNIT, text)
+    assert found == b"[Service]\n" + kept + b"\nLimitNPROC=7\n" and b"hunter2" not in found
+    before, after = (unit_syntax.parse(data.decode(), ("Service",)) for data in (text, found))
+    assert before.assignments[-1] == after.assignments[-1]  # line numbers stay
+
+
+def test_a_key_without_value_does_not_swallow_the_next_line():
+    text = b"[Service]\nPassword=\n[Unit]\n"
+    assert without_secrets(UNIT, text) == text
+
+
+def test_other_files_are_left_alone():
+    assert without_secrets("/etc/crontab", b"Environment=PASSWORD=hunter2\n") == b"Environment=PASSWORD=hunter2\n"

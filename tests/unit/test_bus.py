@@ -344,6 +344,36 @@ def test_units_that_vanish_are_left_out(talk, tmp_path, monkeypatch):
 
     peer = Peer(tmp_path, script)
     monkeypatch.setattr(bus, "PRIVATE_SOCKET", peer.path)
-    found = bus.unit_properties(("*.service",), ("Id", "LimitNPROC"), time.monotonic() + 10)
+    many = ("Id", "LimitNPROC") + tuple("Unused%d" % number for number in range(bus.FEW))
+    found = bus.unit_properties(("*.service",), many, time.monotonic() + 10)
     peer.listener.close()
     assert found == {"a.service": {"Id": "café.service"}, "deleted.service": {"Id": "café.service", "LimitNPROC": 2**64 - 1}}
+
+
+def test_few_properties_are_asked_one_by_one_and_of_busy_units_only(tmp_path, monkeypatch):
+    heard = []
+
+    def script(connection):
+        def rows(array):
+            for name, sub in (("a.service", "running"), ("idle.service", "dead"), ("a.slice", "active")):
+                array.pad(8)
+                for text in (name, "d", "loaded", "active", sub, "", "/unit/" + name):
+                    array.text(text)
+                array.number("u", 0).text("").text("/")
+        connection.recv(65536)
+        connection.sendall(message("<", Encoder("<").array(8, rows).data, reply_to=1, signature="a(ssssssouso)"))
+        heard.append(connection.recv(65536))
+        value = Encoder("<").signature("u").number("u", 7).data
+        connection.sendall(
+            message("<", Encoder("<").signature("b").number("b", 1).data, reply_to=3, signature="v") + message("<", value, reply_to=2, signature="v")
+            + message("<", b"", kind=3, reply_to=4, error="org.freedesktop.DBus.Error.UnknownProperty", signature="")
+            + message("<", Encoder("<").signature("b").number("b", 0).data, reply_to=5, signature="v"))
+
+    peer = Peer(tmp_path, script)
+    monkeypatch.setattr(bus, "PRIVATE_SOCKET", peer.path)
+    found = bus.unit_properties(("*.service", "*.slice"), ("MainPID", "NeedDaemonReload"), time.monotonic() + 10)
+    peer.listener.close()
+    assert found == {"a.service": {"MainPID": 7, "NeedDaemonReload": True}, "a.slice": {"NeedDaemonReload": False}, "idle.service": {}}
+    for text in (b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Slice", b"org.freedesktop.systemd1.Unit"):
+        assert text in heard[0]
+    assert b"/unit/idle" not in heard[0]

@@ -68,7 +68,7 @@ class Database(object):
         """The zone that a name is an alias of; the name itself when it is none."""
         if name.startswith("posix/"):
             name = name[6:]
-        for _ in range(MOST_LINKS):
+        for _step in range(MOST_LINKS):
             if name in self.aliases:
                 name = self.aliases[name]
                 continue
@@ -194,8 +194,7 @@ class Database(object):
             if found.kind == "file":
                 yield path[1:], found.size
             elif found.kind == "dir" and depth < 3:
-                for each in self._walk(path, depth + 1):
-                    yield each
+                yield from self._walk(path, depth + 1)
 
     def _bytes(self, name: str) -> Optional[bytes]:
         try:
@@ -246,5 +245,3 @@ def parse_source(text: str) -> Tuple[Optional[str], Dict[str, str]]:
     for found in re.finditer(r"^L (\S+) (\S+)$", text, re.MULTILINE):
         aliases[found.group(2)] = found.group(1)
     return version, aliases
-
-

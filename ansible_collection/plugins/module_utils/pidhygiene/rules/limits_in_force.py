@@ -25,8 +25,7 @@ def _limit_gaps(evidence: Any) -> List[Verdict]:
 )
 def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
-    for gap in _limit_gaps(evidence):
-        yield gap
+    yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     for uid, limits in sorted(_limits_by_user(evidence).items()):
         if uid not in counts:
@@ -137,8 +136,7 @@ def unit_limit_not_in_force(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     if not units.manager.answers:
         yield Unknown(units.gaps or (Gap("systemd", "the manager does not answer"),))
-    for gap in _limit_gaps(evidence):
-        yield gap
+    yield from _limit_gaps(evidence)
     capped: List[str] = []
     for unit in sorted(units.units.values()):
         detail = evidence.details.of.get(unit.main_pid)
@@ -257,8 +255,7 @@ def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft:
     ("processes", "details", "user_namespaces"), ("users",),
 )
 def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _limit_gaps(evidence):
-        yield gap
+    yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     tightest = {uid: min(limits) for uid, limits in _limits_by_user(evidence).items()}
     for parent_pid, uid in sorted(_setuid_children(evidence)):

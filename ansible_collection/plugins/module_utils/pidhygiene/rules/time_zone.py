@@ -121,8 +121,7 @@ def _seen(setting: Any) -> Seen:
     NEEDS, ("distribution",),
 )
 def sources_disagree(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=False)
     zone = evidence.time_zone
     for named in zone.named:
         yield _compare_named(evidence, named)
@@ -222,8 +221,7 @@ def _compare_expected(evidence: Any, expected: str) -> Verdict:
 
 @rule("PH-TZ-002", "localtime is a regular file", MED, "it stays behind when tzdata is updated, and timedatectl cannot name it", NEEDS)
 def localtime_is_a_copy(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=False)
     localtime = evidence.time_zone.localtime
     if localtime.kind != COPY or localtime.zone is None:
         yield Passed()
@@ -251,8 +249,7 @@ def localtime_is_a_copy(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule("PH-TZ-003", "localtime missing, dangling or invalid", HIGH, "programs fall back to UTC in silence", NEEDS)
 def localtime_unusable(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=False)
     localtime, subject = evidence.time_zone.localtime, Subject("file", LOCALTIME)
     if localtime.kind == ABSENT:
         yield Finding(INFO, SEVERITY_INFO, subject, "%s does not exist: this host is in UTC." % LOCALTIME, (Seen(LOCALTIME, "does not exist"),))
@@ -284,8 +281,7 @@ def localtime_unusable(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule("PH-TZ-004", "TZ value that is silently UTC", HIGH, "a typing mistake moves every hour of a program, and nothing says so", NEEDS, ("cron",))
 def tz_is_silently_utc(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=True):
-        yield gap
+    yield from _zone_gaps(evidence, settings=True)
     for setting in evidence.time_zone.settings:
         if setting.meaning is None:
             continue
@@ -322,8 +318,7 @@ def _silent_utc(evidence: Any, setting: Any) -> Finding:
 
 @rule("PH-TZ-005", "TZ override differs from host", MED, "two clocks on one wall: schedules, logs and stored times do not match", NEEDS)
 def tz_differs_from_host(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=True):
-        yield gap
+    yield from _zone_gaps(evidence, settings=True)
     host_zone = evidence.time_zone.localtime.in_force
     running = set()
     for setting in evidence.time_zone.settings:
@@ -491,8 +486,7 @@ def _refreshed(evidence: Any, changed: float) -> bool:
     NEEDS + ("processes",), ("zone_changes", "details"),
 )
 def daemons_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=False)
     localtime, marks = evidence.time_zone.localtime, previous_marks(evidence)
     if not marks:
         yield NotApplicable("that the content changed in place needs marks of an earlier audit")
@@ -608,8 +602,7 @@ def _judge_variable(evidence: Any, setting: Any) -> Verdict:
 
 @rule("PH-TZ-010", "Inverted sign", MED, "TZ=UTC+8 is eight hours west of UTC, sixteen from where its author lives", NEEDS)
 def inverted_sign(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=True) + _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=True) + _zone_gaps(evidence, settings=False)
     zone = evidence.time_zone
     inverted = _inverted_name(zone.localtime.canonical)
     if inverted:

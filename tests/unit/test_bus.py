@@ -141,6 +141,16 @@ def test_any_signature_is_survived(signature):
     decode_all(properties("<", [("Nested", signature[:255], lambda e: e.number("t", 1).number("t", 2))]))
 
 
+@pytest.mark.parametrize("signature", [b"a(n", b"a()", b"(n", b"a", b"", b"nn", b"a{s", b"z"])
+def test_a_property_whose_type_is_none_is_refused(signature):
+    """A structure that never closes, in an array, once filled the memory: found by the test below."""
+    pair = struct.pack("<I", 2) + b"Id\0" + struct.pack("<B", len(signature)) + signature + b"\0"
+    data = struct.pack("<II", len(pair) + 64, 0) + pair + b"\1" * 64
+    for wanted in ({b"Id": "Id"}, {}):
+        with pytest.raises(Unreadable):
+            bus._Body(data, "<").properties(wanted)
+
+
 def test_deep_nesting_ends():
     decode_all(properties("<", [("Nested", "a" * 200 + "s", lambda e: e.number("u", 0))]))
     deep = Encoder("<").signature("v")

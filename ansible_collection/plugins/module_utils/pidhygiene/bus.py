@@ -332,7 +332,7 @@ class _Body(object):
             signature = data[at + 1 : at + 1 + size]
             at += size + 2
             if key in wanted:
-                found[wanted[key]], at = self._decode(signature.decode("ascii"), at, 0)
+                found[wanted[key]], at = self._decode(_complete(signature), at, 0)
                 continue
             size = _FIXED.get(signature, 0)
             if size:
@@ -341,7 +341,7 @@ class _Body(object):
                 at = (at + 3) & ~3
                 at += u32(data, at)[0] + 5
             else:
-                at = self._skip(signature.decode("ascii"), at, 0)
+                at = self._skip(_complete(signature), at, 0)
         if at != end:
             _broken()
         return found
@@ -360,10 +360,7 @@ class _Body(object):
 
     def _variant(self, at: int) -> Tuple[str, int]:
         size = self._data[at]
-        signature = self._data[at + 1 : at + 1 + size].decode("ascii")
-        if _type_end(signature, 0, 0) != len(signature):
-            _broken()
-        return signature, at + size + 2
+        return _complete(self._data[at + 1 : at + 1 + size]), at + size + 2
 
     def _skip(self, signature: str, at: int, depth: int) -> int:
         return self._array(signature, at)[1] if signature[0] == "a" else self._decode(signature, at, depth)[1]
@@ -402,13 +399,24 @@ class _Body(object):
         at, end = self._array(signature, at)
         values = []
         while at < end:
+            before = at
             value, at = self._decode(signature[1:], at, depth + 1)
+            if at == before:
+                _broken()  # elements of no size would never end
             values.append(value)
         if at != end:
             _broken()
         if signature[1] == "{":
             return {str(key): value for key, value in values}, at
         return values, at
+
+
+def _complete(signature: bytes) -> str:
+    """The signature of a variant: exactly one complete type."""
+    text = signature.decode("ascii")
+    if _type_end(text, 0, 0) != len(text):
+        _broken()
+    return text
 
 
 def _types(signature: str) -> List[str]:

@@ -173,11 +173,15 @@ class Database(object):
                 equal.append((until if first is None else first, name))
         if equal:
             return Match(SAME_RULES, self._best(equal, likely))
-        for name, _size in files:
+        for name, _size in files:  # the same rules can be written in two ways; and rules can have changed
             installed = self._with_footer(name, None)
             first = zone_info.first_difference(copy, installed, since, until) if installed is not None else 0
-            if first is None or first > 30 * zone_info.YEAR:  # one past until 2000 is one zone
+            if installed is not None and zone_info.same_rules(copy, installed, now):
+                equal.append((until if first is None else first, name))
+            elif first is None or first > 30 * zone_info.YEAR:  # one past until 2000 is one zone
                 older.append((until if first is None else first, name))
+        if equal:
+            return Match(SAME_RULES, self._best(equal, likely))
         return Match(OLDER_RULES, self._best(older, likely)) if older else None
 
     def _walk(self, directory: str = "", depth: int = 0) -> Iterator[Tuple[str, int]]:

@@ -136,9 +136,9 @@ class Units(NamedTuple):
 
 def read(host: Host, unit_groups: Iterable[str]) -> Units:
     """``unit_groups``: the paths in systemd's hierarchy that have processes. Never raises."""
-    gaps = []  # type: List[Gap]
-    shown = {}  # type: Dict[str, Dict[str, Any]]
-    answered = {}  # type: Dict[str, Any]
+    gaps: List[Gap] = []
+    shown: Dict[str, Dict[str, Any]] = {}
+    answered: Dict[str, Any] = {}
     answers = False
     try:
         answered = host.manager_properties(MANAGER_PROPERTIES)
@@ -156,8 +156,8 @@ def read(host: Host, unit_groups: Iterable[str]) -> Units:
     last_load = _last_load(host)
     complete = _ask_everything(host, _worth_asking(shown, definitions, search, last_load), gaps)
     manager = _manager(host, answered, answers, load_path, last_load, search)
-    units = {}  # type: Dict[str, Unit]
-    timers = []  # type: List[Timer]
+    units: Dict[str, Unit] = {}
+    timers: List[Timer] = []
     for name in names:
         if type_of(name) == "timer":
             timers.append(_timer(name, shown.get(name, {}), definitions[name], search))
@@ -180,7 +180,7 @@ def _is_present(host: Host) -> bool:
 
 def _groups_by_unit(paths: Iterable[str]) -> Dict[str, str]:
     """Services and slices that hold processes, with their group."""
-    found = {}  # type: Dict[str, str]
+    found: Dict[str, str] = {}
     for path in sorted(paths):
         unit = cgroups.unit_of(path)
         at = ""
@@ -385,7 +385,7 @@ def _files(definition: Definition) -> Tuple[str, ...]:
 
 def _timer(name: str, known: Dict[str, Any], definition: Definition, search: Search) -> Timer:
     unit = _said(definition.settings, "Unit", "") or name[: -len(".timer")] + ".service"
-    commands = []  # type: List[str]
+    commands: List[str] = []
     if type_of(unit) == "service" and kind_of(unit):
         setting = search.definition(unit).settings.get("ExecStart")
         commands = setting.meaning or [] if setting is not None else []

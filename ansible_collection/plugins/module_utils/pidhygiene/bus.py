@@ -53,6 +53,9 @@ class _Run(NamedTuple):
     values: Dict[str, Any]
 
 
+_Seen = Dict[str, Dict[bytes, _Run]]  # by byte order and by the name of the first property
+
+
 def manager_properties(names: Names, deadline: float) -> Dict[str, Any]:
     """The wanted properties of systemd's Manager object. ``deadline`` is a moment of time.monotonic()."""
     with _Connection(deadline) as bus:
@@ -101,7 +104,7 @@ class UnitQuestion(object):
     def answers(self, deadline: float) -> Dict[str, Dict[str, Any]]:
         """Unit id to wanted properties. Values may be shared between units: look, do not change."""
         wanted = _wanted(self._names)
-        seen: Dict[bytes, _Run] = {}
+        seen: _Seen = {}
         with self._bus as bus:
             bus.allow(deadline)
             for unit_id, reply in zip(self._busy, bus.replies()):
@@ -326,7 +329,6 @@ class _Body(object):
 
     def __init__(self, data: bytes, order: str, offset: int = 0) -> None:
         self._data, self._order = data, order
-        self._order_code = order.encode()
         self._u32 = _U32[order]
         self._shift = offset  # of the data in its message, modulo 8: alignment counts from the message's start
 
@@ -336,14 +338,14 @@ class _Body(object):
         except (struct.error, IndexError, KeyError, ValueError, TypeError):
             _broken()
 
-    def properties(self, wanted: Dict[bytes, str], seen: Optional[Dict[bytes, _Run]] = None) -> Dict[str, Any]:
+    def properties(self, wanted: Dict[bytes, str], seen: Optional[_Seen] = None) -> Dict[str, Any]:
         """Reads a{sv}: decodes the wanted values, passes over the others by their signature.
 
-        Most properties of most units are alike. ``seen`` holds, by the first name, the runs of other bodies of this connection: one that
-        stands here byte for byte is not decoded again.
+        Most properties of most units are alike. ``seen`` holds runs of them from other bodies: one that stands here byte for byte is
+        not decoded again.
         """
         try:
-            return self._properties(wanted, {} if seen is None else seen)
+            return self._properties(wanted, {} if seen is None else seen.setdefault(self._order, {}))
         except (struct.error, IndexError, KeyError, ValueError, TypeError):
             _broken()
 
@@ -355,7 +357,7 @@ class _Body(object):
             _broken()
         while at < end:
             at = (at + 7) & ~7
-            first = self._order_code + data[at + 4 : at + 4 + u32(data, at)[0]]
+            first = data[at + 4 : at + 4 + u32(data, at)[0]]
             run = seen.get(first)
             if run is not None and data.startswith(run.data, at):
                 at += len(run.data)
@@ -366,7 +368,8 @@ class _Body(object):
                     if at < end:
                         at = self._property((at + 7) & ~7, wanted, values)
                 seen[first] = run = _Run(data[start:at], values)
-            found.update(run.values)
+            if run.values:
+                found.update(run.values)
         if at != end:
             _broken()
         return found
@@ -388,7 +391,8 @@ class _Body(object):
             return ((at + size - 1) & -size) + size
         if signature in (b"s", b"o"):
             at = (at + 3) & ~3
-            return at + u32(data, at)[0] + 5
+            size = u32(data, at)[0]
+            return at + size + 5
         return self._skip(signature.decode("ascii"), at, 0)
 
     def _align(self, at: int, code: str) -> int:
@@ -456,14 +460,21 @@ class _Body(object):
         return values, at
 
 
+_KNOWN_TYPES = {}  # type: Dict[str, List[str]]
+
+
 def _types(signature: str) -> List[str]:
     """The complete types that a signature is made of."""
+    if signature in _KNOWN_TYPES:
+        return _KNOWN_TYPES[signature]
     found = []
     at = 0
     while at < len(signature):
         end = _type_end(signature, at, 0)
         found.append(signature[at:end])
         at = end
+    if len(_KNOWN_TYPES) < 1000:  # a peer that sends ever new signatures must not fill a minion's memory
+        _KNOWN_TYPES[signature] = found
     return found
 
 

@@ -6,7 +6,6 @@ Colour only where the terminal has it and NO_COLOR is not set. Text from hosts w
 """
 
 import os
-import os
 import textwrap
 from typing import Any, Dict, List, Sequence, TextIO
 

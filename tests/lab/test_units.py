@@ -44,8 +44,12 @@ def test_the_bus_says_what_systemctl_says(host, user):
                "User=nobody\nPIDFile=odd.pid\nTasksMax=33%\nDelegate=pids\nLimitAS=1G:infinity\n")
     host.write("/etc/systemd/system/odd.service.d/caf\u00e9.conf", "[Service]\nLimitNPROC=100\n")
     host.shell("systemctl daemon-reload; systemctl start odd.service; systemctl start -- -.slice")
-    totals = python(host, "bus_against_systemctl.py", user=user).splitlines()[-1]
-    print(totals)
+    host.shell("for i in 1 2 3; do printf '[Service]\\nExecStart=/bin/sleep 1000\\nLimitCORE=1M:2M\\nKillMode=mixed\\nRestart=always\\nTasksMax=10%%\\n'"
+               " > /usr/lib/systemd/system/vendor$i.service; done; systemctl daemon-reload; systemctl start vendor1 vendor2 vendor3")
+    derived, totals = python(host, "bus_against_systemctl.py", user=user).splitlines()[-2:]
+    print(derived, totals, sep="\n")
+    services, _values, differences = map(int, re.findall(r"\d+", derived))
+    assert services >= 6 and differences == 0
     units, values, differences = map(int, re.findall(r"\d+", totals))
     assert units >= 60 and values >= 40 * units / 3 and differences == 0
 

@@ -77,6 +77,12 @@ def with_packages(below: Tree, packages: Iterable[str], files: dict[str, str] | 
     return Tree(below.suite, (layer, *below.layers))
 
 
+def with_layer(below: Tree, parts: Iterable[str], make: Callable[[Path], None]) -> Tree:
+    """Return a tree with one more layer that ``make`` fills, cached under a digest of ``parts``: what the layer is made from."""
+    name = f"{below.suite}-layer-{_digest(below.name, *parts)}"
+    return Tree(below.suite, (_made_once(name, make), *below.layers))
+
+
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
 

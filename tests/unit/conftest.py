@@ -5,3 +5,11 @@ ENGINE = pathlib.Path(__file__).resolve().parents[2] / "ansible_collection" / "p
 for place in (ENGINE, pathlib.Path(__file__).resolve().parent):
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
+
+
+def pytest_sessionstart(session):
+    """A parser that runs away on hostile input fails its test instead of taking the machine's memory."""
+    import resource
+
+    if "unit" in str(session.config.args):
+        resource.setrlimit(resource.RLIMIT_DATA, (4 << 30, resource.getrlimit(resource.RLIMIT_DATA)[1]))

@@ -141,6 +141,16 @@ def test_any_signature_is_survived(signature):
     decode_all(properties("<", [("Nested", signature[:255], lambda e: e.number("t", 1).number("t", 2))]))
 
 
+@pytest.mark.parametrize("signature", [b"a(n", b"a()", b"(n", b"a", b"", b"nn", b"a{s", b"z"])
+def test_a_property_whose_type_is_none_is_refused(signature):
+    """A structure that never closes, in an array, once filled the memory: found by the test below."""
+    pair = struct.pack("<I", 2) + b"Id\0" + struct.pack("<B", len(signature)) + signature + b"\0"
+    data = struct.pack("<II", len(pair) + 64, 0) + pair + b"\1" * 64
+    for wanted in ({b"Id": "Id"}, {}):
+        with pytest.raises(Unreadable):
+            bus._Body(data, "<").properties(wanted)
+
+
 def test_deep_nesting_ends():
     decode_all(properties("<", [("Nested", "a" * 200 + "s", lambda e: e.number("u", 0))]))
     deep = Encoder("<").signature("v")
@@ -366,6 +376,36 @@ def test_units_that_vanish_are_left_out(talk, tmp_path, monkeypatch):
 
     peer = Peer(tmp_path, script)
     monkeypatch.setattr(bus, "PRIVATE_SOCKET", peer.path)
-    found = bus.unit_properties(("*.service",), ("Id", "LimitNPROC"), time.monotonic() + 10)
+    many = ("Id", "LimitNPROC") + tuple("Unused%d" % number for number in range(bus.FEW))
+    found = bus.unit_properties(("*.service",), many, time.monotonic() + 10)
     peer.listener.close()
     assert found == {"a.service": {"Id": "café.service"}, "deleted.service": {"Id": "café.service", "LimitNPROC": 2**64 - 1}}
+
+
+def test_few_properties_are_asked_one_by_one_and_of_busy_units_only(tmp_path, monkeypatch):
+    heard = []
+
+    def script(connection):
+        def rows(array):
+            for name, sub in (("a.service", "running"), ("idle.service", "dead"), ("a.slice", "active")):
+                array.pad(8)
+                for text in (name, "d", "loaded", "active", sub, "", "/unit/" + name):
+                    array.text(text)
+                array.number("u", 0).text("").text("/")
+        connection.recv(65536)
+        connection.sendall(message("<", Encoder("<").array(8, rows).data, reply_to=1, signature="a(ssssssouso)"))
+        heard.append(connection.recv(65536))
+        value = Encoder("<").signature("u").number("u", 7).data
+        connection.sendall(
+            message("<", Encoder("<").signature("b").number("b", 1).data, reply_to=3, signature="v") + message("<", value, reply_to=2, signature="v")
+            + message("<", b"", kind=3, reply_to=4, error="org.freedesktop.DBus.Error.UnknownProperty", signature="")
+            + message("<", Encoder("<").signature("b").number("b", 0).data, reply_to=5, signature="v"))
+
+    peer = Peer(tmp_path, script)
+    monkeypatch.setattr(bus, "PRIVATE_SOCKET", peer.path)
+    found = bus.unit_properties(("*.service", "*.slice"), ("MainPID", "NeedDaemonReload"), time.monotonic() + 10)
+    peer.listener.close()
+    assert found == {"a.service": {"MainPID": 7, "NeedDaemonReload": True}, "a.slice": {"NeedDaemonReload": False}, "idle.service": {}}
+    for text in (b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Slice", b"org.freedesktop.systemd1.Unit"):
+        assert text in heard[0]
+    assert b"/unit/idle" not in heard[0]

@@ -26,4 +26,12 @@ def test_a_key_without_value_does_not_swallow_the_next_line():
 
 
 def test_other_files_are_left_alone():
-    assert without_secrets("/etc/crontab", b"Environment=PASSWORD=hunter2\n") == b"Environment=PASSWORD=hunter2\n"
+    assert without_secrets("/etc/motd", b"Environment=PASSWORD=hunter2\n") == b"Environment=PASSWORD=hunter2\n"
+
+
+def test_crontabs_and_shell_settings():
+    assert without_secrets("/etc/cron.d/x", b"0 9 * * * root x --password hunter2\nTZ=UTC\n") == b"0 9 * * * root x --password ***\nTZ=UTC\n"
+    text = b"KEY=hunter2\nexport TZ=UTC\n  ulimit -n 5\nTZDATA=hunter2\n"
+    for path in ("/etc/default/app", "/etc/sysconfig/app", "/etc/environment", "/etc/profile.d/a.sh", "/etc/profile"):
+        assert without_secrets(path, text) == b"\nexport TZ=UTC\n  ulimit -n 5\n\n"
+    assert without_secrets("/etc/sysconfig/clock", b"ZONE=Asia/Shanghai\n") == b"ZONE=Asia/Shanghai\n"

@@ -69,7 +69,7 @@ def test_a_reset_takes_the_default_also_in_a_slice():
 
 
 def test_timers():
-    host = SimulatedHost().unit("a.timer", Unit="b.service").file(USR + "a.timer", "[Timer]\nOnCalendar=daily\nOnBootSec=5\nRandomizedDelaySec=1h\n")
+    host = SimulatedHost().unit("a.timer").file(USR + "a.timer", "[Timer]\nUnit=b.service\nOnCalendar=daily\nOnBootSec=5\nRandomizedDelaySec=1h\n")
     host.file(USR + "b.service", "[Service]\nExecStart=/usr/bin/b\nExecStart=-/usr/bin/c\n")
     timer = units.read(host, ()).timers[0]
     assert (timer.unit, timer.schedule, timer.randomized, timer.active) == ("b.service", ("OnBootSec=5", "OnCalendar=daily"), "1h", True)

@@ -311,7 +311,7 @@ def test_a_hand_written_value_warns():
     web().group(SERVICE, 28909),
     web(TasksMax=UNLIMITED).group(SERVICE, "max"),
     web(TasksMax=99999999).group(SERVICE, "max"),  # beyond what the kernel takes
-    web(Delegate=True).group(SERVICE, 4915),
+    web(fragment="[Service]\nDelegate=yes\n").group(SERVICE, 4915),
 ], ids=["equal", "infinity", "too large", "delegated"])
 def test_the_value_in_force_is_silent(host):
     assert judge(host, "PH-SYS-005").status == "pass" or judge(host, "PH-SYS-005").status == "n/a"

@@ -25,8 +25,8 @@ def statuses(host, previous=None):
     return {row["rule"]: row["status"] for row in result["rules"]}
 
 
-def marks_of(host):
-    return {"version": 1, "time_zone": time_zone_marks(gather(host, ["time_zone", "clock"]))}
+def marks_of(host, previous=None):
+    return {"version": 1, "time_zone": time_zone_marks(gather(host, ["time_zone", "clock"], previous))}
 
 
 # -- F05 and its variants ---------------------------------------------------------------------------------------------
@@ -409,11 +409,53 @@ def test_rules_of_the_zone_changed():
     assert judge(host, "PH-TZ-006", previous=marks_of(before)).only("fail")
 
 
-def test_equal_hours_are_information():
+def test_a_link_that_is_written_again_is_no_change():
+    """Some tools make the link anew at every run."""
+    host = with_cron(zoned(), "1.5.2").process(700, 1, "rsyslogd", start=900_000)
+    first = marks_of(host)
+    host.link("/etc/localtime", Z + "Asia/Shanghai", ctime=NOW - DAY)
+    assert judge(host, "PH-TZ-006").only("warn")
+    assert judge(host, "PH-TZ-006", previous=first).row["counts"] == {"pass": 1}
+    assert judge(host, "PH-TZ-007", previous=first).row["counts"] == {"pass": 1}
+
+
+def test_a_change_is_remembered_over_audits():
+    host = with_cron(zoned("Etc/UTC", None), "1.5.2")
+    host.wall = NOW - 6 * DAY
+    first = marks_of(host)
+    host.wall = NOW
+    host.link("/etc/localtime", Z + "Asia/Shanghai", ctime=NOW - 5 * DAY)
+    second = marks_of(host, first)
+    assert "8 h later than they should" in judge(host, "PH-TZ-006", previous=second).only("fail")["message"]
+    third = marks_of(host, second)
+    host.link("/etc/localtime", Z + "Asia/Shanghai", ctime=NOW - DAY)
+    assert judge(host, "PH-TZ-006", previous=third).only("fail")
+    with_cron(host, "1.5.2", start=3600.0)
+    assert judge(host, "PH-TZ-006", previous=third).row["counts"] == {"pass": 1}
+
+
+def test_other_bytes_with_the_same_hours_are_no_change():
+    host = with_cron(zoned("Europe/Berlin", None), "1.5.2")
+    first = marks_of(host)
+    slim = tzif("CET-1CEST,M3.5.0,M10.5.0/3", [(3600, False, "CET"), (7200, True, "CEST")], [(354675600, 1), (370400400, 0), (846378000, 0)])
+    host.file(Z + "Europe/Berlin", slim, ctime=NOW - DAY)
+    assert judge(host, "PH-TZ-006", previous=first).row["counts"] == {"pass": 1}
+
+
+@pytest.mark.parametrize("marks", [[], {"offsets": "x"}, {"offsets": [["a", 1]]}, {"offsets": [[1, 2]]}, {"offsets": []}, 5, None])
+def test_marks_that_make_no_sense_are_none(marks):
+    assert judge(split_host(), "PH-TZ-006", previous={"version": 1, "time_zone": marks}).only("warn")
+
+
+def test_equal_hours_are_no_change():
     before = zoned("Europe/Vienna", None)
     before.wall = NOW - 6 * DAY
     host = with_cron(zoned("Europe/Berlin", None, ctime=NOW - 5 * DAY), "1.5.2")
-    assert "the same hours today" in judge(host, "PH-TZ-006", previous=marks_of(before)).only("info")["message"]
+    assert judge(host, "PH-TZ-006", previous=marks_of(before)).row["counts"] == {"pass": 1}
+    shanghai = with_zones(zoned("Asia/Shanghai", None, ctime=NOW - 5 * DAY), **{"Asia/Manila": tzif("PST-8", [(28800, False, "PST")])})
+    other = with_zones(zoned("Asia/Manila", None), **{"Asia/Manila": tzif("PST-8", [(28800, False, "PST")])})
+    other.wall = NOW - 6 * DAY
+    assert judge(with_cron(shanghai, "1.5.2"), "PH-TZ-006", previous=marks_of(other)).row["counts"] == {"pass": 1}
 
 
 def test_change_of_summer_time_heals_cronie():
@@ -422,6 +464,23 @@ def test_change_of_summer_time_heals_cronie():
     host.boot = 80 * DAY
     with_cron(host, "1.5.2", start=70 * DAY)
     assert judge(host, "PH-TZ-006").row["counts"] == {"pass": 1}
+
+
+def test_a_change_into_summer_time_heals_cronie_at_once():
+    july = NOW - 130 * DAY
+    host = zoned("Europe/Berlin", "Etc/UTC", ctime=july - DAY)
+    host.wall = july
+    assert judge(with_cron(host, "1.5.2"), "PH-TZ-006").row["counts"] == {"pass": 1}
+    host.file("/etc/timezone", "America/New_York\n")  # summer there, too
+    assert judge(host, "PH-TZ-006").only("warn")
+
+
+def test_zones_that_differ_in_summer_only():
+    before = with_zones(zoned("Europe/Berlin", None))
+    before.wall = NOW - 6 * DAY
+    lagos = {"Africa/Lagos": tzif("WAT-1", [(3600, False, "WAT")])}
+    host = with_cron(with_zones(zoned("Africa/Lagos", None, ctime=NOW - 5 * DAY), **lagos), "1.5.2")
+    assert "the same hours today" in judge(host, "PH-TZ-006", previous=marks_of(before)).only("info")["message"]
 
 
 def test_boot_noise_is_no_change():

@@ -169,8 +169,16 @@ def _parse(path: str, text: str) -> Any:
         import yaml
     except ImportError:
         raise PolicyMistake("%s: reading YAML needs PyYAML; install it, or write the policy as JSON (.json)" % path)
+
+    class Loader(yaml.SafeLoader):
+        """Days stay text: an impossible one is then a mistake with a place, not a fault of the parser."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader)
     except yaml.YAMLError as error:
         raise PolicyMistake("%s: %s" % (path, error))
 
@@ -234,4 +242,4 @@ def _write(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -38,6 +38,12 @@ SERVICE_UNKNOWN = ("org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop
 Names = Sequence[str]
 
 
+FEW = 12  # properties
+OF_EVERY_UNIT = frozenset((
+    "Id", "Names", "LoadState", "ActiveState", "SubState", "FragmentPath", "SourcePath", "DropInPaths", "NeedDaemonReload", "Transient",
+    "ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic",
+))  # of the interface org.freedesktop.systemd1.Unit; the others are of the unit's type
+LISTED = ("Id", "LoadState", "ActiveState", "SubState")  # told by the list of units itself
 IDLE = ("dead", "exited", "elapsed")  # sub states of units without a process
 
 
@@ -69,47 +75,58 @@ class UnitQuestion(object):
     """Asks for the wanted properties of every unit in memory that matches a pattern and is there or still runs.
 
     Made, it has the list, and the first requests are under way; the manager works on them until ``answers`` collects. Asking for all
-    properties of a unit costs PID 1 half a millisecond, so units that run nothing get the four that the list tells, unless a pattern is
-    their very name.
+    properties of a unit costs both sides a quarter of a millisecond, so units that run nothing get the four that the list tells, unless a
+    pattern is their very name, and a few properties are asked for one by one.
     """
 
     def __init__(self, patterns: Names, names: Names, deadline: float) -> None:
         self._names = names
+        self._wanted = _wanted(names)
         self._found: Dict[str, Dict[str, Any]] = {}
-        self._busy: List[str] = []
+        self._asked: List[Tuple[str, str]] = []  # unit id, and name of the property or "" for all
         self._bus = _Connection(deadline)
         try:
-            self._bus.ask([_get_all(path) for path in self._list(patterns)])
+            self._ask(self._list(patterns))
         except BaseException:
             self._bus.close()
             raise
 
-    def _list(self, patterns: Names) -> List[str]:
-        """Object paths of the units to ask about."""
+    def _ask(self, units: List[Tuple[str, str]]) -> None:
+        left = [""] if len(self._names) > FEW else sorted(name for name in self._wanted.values() if name not in LISTED)
+        calls = []
+        for unit_id, path in units:
+            for name in left:
+                self._asked.append((unit_id, name))
+                calls.append(_get(path, _interface(unit_id, name), name) if name else _get_all(path))
+        self._bus.ask(calls)
+
+    def _list(self, patterns: Names) -> List[Tuple[str, str]]:
+        """Id and object path of the units to ask about."""
         listing = self._bus.call(_list_units(patterns))
         if listing.error:
             raise Unreadable("systemd", "the manager answered with %s" % listing.error)
-        paths = []
+        busy = []
         for unit_id, _description, load, active, sub, _following, path, _job, _job_type, _job_path in listing.body.value("a(ssssssouso)"):
             if load == "not-found" and active == "inactive":
                 continue
-            if sub in IDLE and unit_id not in patterns:
-                row = {"Id": unit_id, "LoadState": load, "ActiveState": active, "SubState": sub}
-                self._found[unit_id] = {name: value for name, value in row.items() if name in self._names}
-            else:
-                self._busy.append(unit_id)
-                paths.append(path)
-        return paths
+            row = {"Id": unit_id, "LoadState": load, "ActiveState": active, "SubState": sub}
+            self._found[unit_id] = {name: value for name, value in row.items() if name in self._names}
+            if sub not in IDLE or unit_id in patterns:
+                busy.append((unit_id, path))
+        return busy
 
     def answers(self, deadline: float) -> Dict[str, Dict[str, Any]]:
         """Unit id to wanted properties. Values may be shared between units: look, do not change."""
-        wanted = _wanted(self._names)
         seen: _Seen = {}
         with self._bus as bus:
             bus.allow(deadline)
-            for unit_id, reply in zip(self._busy, bus.replies()):
-                if not reply.error:  # else: it went away since the list was made
-                    self._found[unit_id] = reply.body.properties(wanted, seen)
+            for (unit_id, name), reply in zip(self._asked, bus.replies()):
+                if name and not reply.error:  # else: units of this type have no such property
+                    self._found[unit_id][name] = reply.body.value("v")
+                elif not name and reply.error:  # it went away since the list was made
+                    del self._found[unit_id]
+                elif not name:
+                    self._found[unit_id] = reply.body.properties(self._wanted, seen)
         return self._found
 
 
@@ -307,6 +324,14 @@ def _get_all(path: str) -> _Call:
     return _Call(path, PROPERTIES, "GetAll", _text(""), "s")
 
 
+def _get(path: str, interface: str, name: str) -> _Call:
+    return _Call(path, PROPERTIES, "Get", _padded(_text(interface), 4) + _text(name), "ss")
+
+
+def _interface(unit: str, name: str) -> str:
+    return SYSTEMD + "." + ("Unit" if name in OF_EVERY_UNIT else unit.rpartition(".")[2].capitalize())
+
+
 def _list_units(patterns: Names) -> _Call:
     listed = b""
     for pattern in patterns:
@@ -384,7 +409,7 @@ class _Body(object):
         signature = data[at + 1 : at + 1 + size]
         at += size + 2
         if key in wanted:
-            values[wanted[key]], at = self._decode(signature.decode("ascii"), at, 0)
+            values[wanted[key]], at = self._decode(_complete(signature), at, 0)
             return at
         size = _FIXED.get(signature, 0)
         if size:
@@ -393,7 +418,7 @@ class _Body(object):
             at = (at + 3) & ~3
             size = u32(data, at)[0]
             return at + size + 5
-        return self._skip(signature.decode("ascii"), at, 0)
+        return self._skip(_complete(signature), at, 0)
 
     def _align(self, at: int, code: str) -> int:
         return at + (-(at + self._shift) % _ALIGNMENT[code])
@@ -409,10 +434,7 @@ class _Body(object):
 
     def _variant(self, at: int) -> Tuple[str, int]:
         size = self._data[at]
-        signature = self._data[at + 1 : at + 1 + size].decode("ascii")
-        if _type_end(signature, 0, 0) != len(signature):
-            _broken()
-        return signature, at + size + 2
+        return _complete(self._data[at + 1 : at + 1 + size]), at + size + 2
 
     def _skip(self, signature: str, at: int, depth: int) -> int:
         return self._array(signature, at)[1] if signature[0] == "a" else self._decode(signature, at, depth)[1]
@@ -451,7 +473,10 @@ class _Body(object):
         at, end = self._array(signature, at)
         values = []
         while at < end:
+            before = at
             value, at = self._decode(signature[1:], at, depth + 1)
+            if at == before:
+                _broken()  # elements of no size would never end
             values.append(value)
         if at != end:
             _broken()
@@ -461,6 +486,14 @@ class _Body(object):
 
 
 _KNOWN_TYPES = {}  # type: Dict[str, List[str]]
+
+
+def _complete(signature: bytes) -> str:
+    """The signature of a variant: exactly one complete type."""
+    text = signature.decode("ascii")
+    if _type_end(text, 0, 0) != len(text):
+        _broken()
+    return text
 
 
 def _types(signature: str) -> List[str]:

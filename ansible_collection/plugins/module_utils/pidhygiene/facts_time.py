@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Time in the result document: what the fleet compares, and what one audit remembers of the zone for the next."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from .readers import zone_info
 from .readers.zone_database import SAME_BYTES
 
 FACTS_SOURCES = ("time_zone", "cron", "packages", "clock", "time_sync")
 MARKS_SOURCES = ("time_zone", "clock")
-MOST_LINES = 500  # crontab lines of one host
+MOST_LINES = 200  # crontab lines of one host; a healthy result has 20 KB in all
 REMEMBERED = 400 * 86400  # seconds ahead for which the offsets of today's zone are kept
 
 
@@ -63,28 +63,56 @@ def is_covered(localtime: Any) -> bool:
 
 
 def time_zone_marks(evidence: Any) -> Dict[str, Any]:
-    """For the next audit: the content and the identity of /etc/localtime, and the offsets that it means for more than a year."""
+    """For the next audit: content and identity of /etc/localtime, the offsets it means for more than a year, and its last change of hours."""
     if not evidence.has("time_zone") or not evidence.has("clock"):
         return {}
     localtime, now = evidence.time_zone.localtime, int(evidence.clock.wall)
     found: Dict[str, Any] = {
         "name": zone_name(localtime),
         "digest": localtime.digest,
-        "offsets": [list(pair) for pair in zone_info.offsets(localtime.in_force, now, now + REMEMBERED)],
+        "offsets": [[since, shift, int(localtime.in_force.at(since)[1])] for since, shift in zone_info.offsets(localtime.in_force, now, now + REMEMBERED)],
         "seen_at": now,
+        "changed": localtime.own.ctime if localtime.own is not None else None,
+        "before": None,
     }
     if localtime.target is not None:
         found["file"] = [localtime.target.dev, localtime.target.ino, int(localtime.target.mtime)]
+    marks = previous_marks(evidence)
+    if marks:
+        if hours_changed(evidence, marks):
+            found.update(changed=localtime.changed, before=marks["offsets"])
+        else:
+            found.update(changed=marks.get("changed"), before=marks.get("before"))
     return found
 
 
-def remembered_offset(marks: Dict[str, Any], moment: float) -> Optional[int]:
-    """The offset that the zone of the last audit gives at this moment; None when it is too long ago, or the marks say nothing."""
-    offsets = marks.get("offsets")
-    if not isinstance(offsets, list) or not offsets or moment > float(marks.get("seen_at", 0)) + REMEMBERED:
-        return None
-    shift: Optional[int] = None
-    for since, seconds in offsets:
-        if since <= moment:
-            shift = int(seconds)
-    return shift
+def previous_marks(evidence: Any) -> Dict[str, Any]:
+    """What the last audit remembered of the zone; empty when there was none."""
+    found = (evidence.previous or {}).get("time_zone")
+    return found if isinstance(found, dict) and _usable(found.get("offsets")) else {}
+
+
+def _usable(offsets: Any) -> bool:
+    return isinstance(offsets, list) and bool(offsets) and all(
+        isinstance(each, (list, tuple)) and len(each) == 3 and all(isinstance(number, int) for number in each) for each in offsets)
+
+
+def hours_changed(evidence: Any, marks: Dict[str, Any]) -> bool:
+    """Whether the zone of the last audit and today's show different hours, now or in the year ahead. New bytes alone are no change."""
+    localtime, now = evidence.time_zone.localtime, int(evidence.clock.wall)
+    if marks.get("digest") == localtime.digest:
+        return False
+    end = int(marks.get("seen_at", 0)) + REMEMBERED
+    moments = [now] + [each[0] for each in marks["offsets"]] + list(localtime.in_force.changes(now, end))
+    return any(
+        now <= moment < end and remembered(marks["offsets"], moment)[0] != localtime.in_force.shift(moment) for moment in moments
+    ) or now >= end
+
+
+def remembered(offsets: Any, moment: float) -> Tuple[int, bool]:
+    """Offset and summer time at this moment, by a list of [since, seconds, summer]."""
+    found = offsets[0]
+    for each in offsets:
+        if each[0] <= moment:
+            found = each
+    return int(found[1]), bool(found[2])

@@ -154,11 +154,9 @@ def check(document: Any) -> Iterator[Mistake]:
     for name in sorted(document, key=str):
         value = document[name]
         if name in BY_KEY:
-            for mistake in _check_value(BY_KEY[name], value):
-                yield mistake
+            yield from _check_value(BY_KEY[name], value)
         elif name in families:
-            for mistake in _check_family(name, value):
-                yield mistake
+            yield from _check_family(name, value)
         else:
             top = sorted(families | {key for key in BY_KEY if "." not in key})
             yield Mistake(str(name), "is no setting%s" % _nearest(str(name), top))
@@ -171,8 +169,7 @@ def _check_family(name: str, value: Any) -> Iterator[Mistake]:
     for inner in sorted(value, key=str):
         key = "%s.%s" % (name, inner)
         if key in BY_KEY:
-            for mistake in _check_value(BY_KEY[key], value[inner]):
-                yield mistake
+            yield from _check_value(BY_KEY[key], value[inner])
         else:
             known = sorted(each.split(".", 1)[1] for each in BY_KEY if each.startswith(name + "."))
             yield Mistake(key, "is no setting%s" % _nearest(str(inner), known))

@@ -29,6 +29,11 @@ _ERRORS: Dict[str, Type[HostError]] = {
         hosts.Missing, hosts.Denied, hosts.Unsafe, hosts.NotRecorded, hosts.OutOfTime, hosts.Unreadable, hosts.HostError)
 }
 
+CRONTABS = ("/etc/crontab", "/etc/cron.d/", "/etc/anacrontab", "/var/spool/cron/")
+# Shell files full of other people's settings, of which readers take two things: limits and the time zone. The other lines are recorded empty.
+SHELL_SETTINGS = ("/etc/default/", "/etc/sysconfig/", "/etc/environment", "/etc/profile", "/etc/security/pam_env.conf")
+_READ_OF_SETTINGS = re.compile(rb"\bTZ\b|\bulimit\b")
+
 
 class NotASnapshot(Exception):
     """The file is no snapshot that this engine can read."""
@@ -195,6 +200,10 @@ def without_secrets(path: str, data: bytes) -> bytes:
     """What may be recorded of a file: environments keep the few variables that rules know, command lines lose credentials."""
     if "/systemd/" in path and path.endswith(UNIT_FILES):
         return b"\n".join(_masked_line(line) for line in _ENVIRONMENT.sub(_time_zone_only, data).split(b"\n"))
+    if path.startswith(CRONTABS):
+        return b"\n".join(_masked_line(line) for line in data.split(b"\n"))
+    if path.startswith(SHELL_SETTINGS) and path != "/etc/sysconfig/clock":
+        return b"\n".join(_masked_line(line) if _READ_OF_SETTINGS.search(line) else b"" for line in data.split(b"\n"))
     if not path.startswith("/proc/"):
         return data
     if path.endswith("/environ"):

@@ -105,7 +105,7 @@ def _summary(result: Dict[str, Any], style: Style, details: bool) -> List[str]:
 def next_refusal(result: Dict[str, Any]) -> str:
     """The fullest of all budgets that were measured, in words."""
     measures = result["measures"]
-    rows = [row for row in measures.get("budgets", {}).values()] + list(measures.get("groups", []))
+    rows = list(measures.get("budgets", {}).values()) + list(measures.get("groups", []))
     rows.extend(dict(row["binding"], holder=row["binding"]["holder"]) for row in measures.get("users", []) if row.get("binding"))
     rows = [row for row in rows if row["limit"] > 0]
     if not rows:

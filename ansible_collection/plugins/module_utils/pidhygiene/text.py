@@ -8,7 +8,7 @@ import unicodedata
 SHOWN_LIMIT = 200  # characters of one untrusted value in a finding
 
 _SECRET = re.compile(
-    r"(?i)((?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|credential|auth)[\w.-]*\s*[=:]\s*|"
+    r"(?i)((?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|credential|authorization|auth(?!or))[\w.-]*\s*[=:]\s*|"
     r"--?(?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key)\s+)(\S+)"
 )
 _URL_SECRET = re.compile(r"([a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@")

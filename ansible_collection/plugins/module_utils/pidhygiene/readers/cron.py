@@ -231,8 +231,7 @@ def _cronie_version(host: Host, binary: str) -> str:
 
 
 def _system_tables(host: Host, dialect: str, lsb_names: bool, gaps: List[Gap]) -> Iterator[Crontab]:
-    for each in _table(host, SYSTEM_TABLE, SYSTEM, "", dialect, gaps):
-        yield each
+    yield from _table(host, SYSTEM_TABLE, SYSTEM, "", dialect, gaps)
     for name in _names(host, FRAGMENTS, gaps):
         not_run = name_passed_over(name, dialect, lsb_names)
         if name.startswith("."):
@@ -265,8 +264,7 @@ def _user_tables(host: Host, implementation: str, dialect: str, gaps: List[Gap])
             path = spool + "/" + name
             if name.startswith((".", "tmp.")) or name.endswith("~") or path in SPOOLS or path == "/var/spool/cron/lastrun":
                 continue
-            for each in _table(host, path, USER, name, dialect, gaps):
-                yield each
+            yield from _table(host, path, USER, name, dialect, gaps)
 
 
 def _table(host: Host, path: str, kind: str, user: str, dialect: str, gaps: List[Gap]) -> Iterator[Crontab]:

@@ -255,15 +255,15 @@ def _range(text: str, low: int, high: int, names: Sequence[str], dialect: str) -
 
 
 def _random(text: str, at: int, first: int, low: int, high: int, names: Sequence[str]) -> Tuple[int, Sequence[int]]:
-    """cronie's 0~30: one value that is drawn when the table is loaded; the first stands for it."""
+    """cronie's 0~30: one value that is drawn when the table is loaded, and refused only if that one is out of range. The first stands for it."""
     last = high
     if at + 1 < len(text) and text[at + 1] != ",":
         at, last = _number(text, at + 1, low, names)
     else:
         at += 1
-    if not low <= first <= last <= high:
+    if first > last or last < low or first > high:
         raise ValueError
-    return at, (first,)
+    return at, (max(first, low),)
 
 
 def _number(text: str, at: int, low: int, names: Sequence[str]) -> Tuple[int, int]:

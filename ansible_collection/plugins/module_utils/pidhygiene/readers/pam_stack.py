@@ -270,11 +270,9 @@ def _session_steps(files: _Files, chain: Chain, lines: Sequence[NumberedLine], o
         fields = words(line)
         kind = (fields.pop(0) if fields else "").lstrip("-").lower()
         if kind == "@include" and files.debian:
-            for step in _include(files, chain, number, fields[:1], only, level):
-                yield step
+            yield from _include(files, chain, number, fields[:1], only, level)
         elif kind == "session":
-            for step in _session_line(files, chain, number, fields, level):
-                yield step
+            yield from _session_line(files, chain, number, fields, level)
         elif only and kind not in ("auth", "account", "password"):
             yield _broken(chain, number, level)
 
@@ -293,8 +291,7 @@ def _session_line(files: _Files, chain: Chain, number: int, fields: List[str], l
 
 def _substack(files: _Files, chain: Chain, number: int, names: List[str], level: int) -> Iterator[Step]:
     yield Step(chain[-1], number, SUBSTACK, {}, "", tuple(names), level)
-    for step in _include(files, chain, number, names, True, level, level + 1):
-        yield step
+    yield from _include(files, chain, number, names, True, level, level + 1)
 
 
 def _include(
@@ -305,8 +302,7 @@ def _include(
     try:
         if lines is None or target in chain or len(chain) >= DEPTH:
             raise _Broken()
-        for step in _session_steps(files, chain + (target,), lines, only, level if deeper is None else deeper):
-            yield step
+        yield from _session_steps(files, chain + (target,), lines, only, level if deeper is None else deeper)
     except _Broken:
         if not only:  # the line has no type under which its failure could be kept
             raise
@@ -469,8 +465,7 @@ def _sshd_values(host: Host, path: str, keyword: str, depth: int, gaps: List[Gap
         if word == "include" and depth < DEPTH:
             for quoted, plain in values:
                 for each in _expanded(host, quoted or plain, gaps):
-                    for value in _sshd_values(host, each, keyword, depth + 1, gaps):
-                        yield value
+                    yield from _sshd_values(host, each, keyword, depth + 1, gaps)
         elif word == keyword and values:
             yield values[0][0] or values[0][1]
 

@@ -266,7 +266,7 @@ def _change(rule: ChangeDay, offset: int, year: int) -> int:
         length = _DAYS_BEFORE[rule.month] + (leap and rule.month >= 2) - before
         weekday = (days_before(year) + before + 4) % 7  # 1970-01-01 was a Thursday
         in_month = rule.day - weekday + (7 if rule.day < weekday else 0)
-        for _ in range(min(rule.week, 6) - 1):
+        for _step in range(min(rule.week, 6) - 1):
             if in_month + 7 >= length:
                 break
             in_month += 7

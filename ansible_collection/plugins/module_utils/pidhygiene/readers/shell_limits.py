@@ -107,8 +107,7 @@ def parse(text: str, path: str) -> Iterator[UlimitLine]:
         if "ulimit" not in line or line.lstrip().startswith("#"):
             continue
         for arguments in _COMMAND.findall(line):
-            for found in _settings(arguments, path, number):
-                yield found
+            yield from _settings(arguments, path, number)
 
 
 def _settings(arguments: str, path: str, number: int) -> Iterator[UlimitLine]:

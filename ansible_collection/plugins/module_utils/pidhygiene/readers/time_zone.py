@@ -97,7 +97,7 @@ class TimeZone(NamedTuple):
 
     def canonical(self, name: str) -> str:
         """The zone that a name stands for."""
-        for _ in range(zone_database.MOST_LINKS):
+        for _step in range(zone_database.MOST_LINKS):
             if name not in self.aliases:
                 break
             name = self.aliases[name]
@@ -173,7 +173,7 @@ def _localtime(host: Host, database: Database, likely: Tuple[str, ...], now: flo
 def _links(host: Host, gaps: List[Gap]) -> Tuple[str, str]:
     """The text of the link, and the name of the zone it leads to: also through links outside the database (/etc/alternatives)."""
     first, path = "", LOCALTIME
-    for _ in range(zone_database.MOST_LINKS):
+    for _step in range(zone_database.MOST_LINKS):
         try:
             text = host.readlink(path)
         except HostError as error:

@@ -8,6 +8,7 @@ and what only the manager knows is None. Infinity is model.UNLIMITED everywhere.
 
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from ..bus import IDLE
 from ..host import Host, HostError
 from ..model import UNLIMITED, Gap
 from . import cgroups, unit_syntax
@@ -20,9 +21,12 @@ UNIT_PROPERTIES = (
     "Id", "Names", "LoadState", "ActiveState", "SubState", "FragmentPath", "SourcePath", "DropInPaths", "NeedDaemonReload", "Transient",
     "MainPID", "ControlGroup", "User", "PAMName", "Slice", "Delegate", "KillMode", "Type", "Restart", "NRestarts", "PIDFile",
     "RuntimeMaxUSec", "ExecMainStartTimestamp", "ExecMainStartTimestampMonotonic", "ActiveEnterTimestamp",
-    "ActiveEnterTimestampMonotonic", "TasksMax", "TasksCurrent", "Unit",
+    "ActiveEnterTimestampMonotonic", "TasksMax", "TasksCurrent",
 ) + _LIMIT_PROPERTIES
-MOST_TOUCHED = 500  # idle units whose files changed since the last load
+MOST_ASKED = 500  # units that are asked for everything
+# Asked of every unit that runs something; the rest is in its files, unless these are newer than the manager's reading of them
+QUICK_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "NeedDaemonReload", "TasksMax")
+SAMPLED = 16  # units with settings in /etc that are asked for everything all the same, so that our search can be checked (PH-OBS-004)
 LAST_LOAD = "/run/systemd/systemd-units-load"  # touched at boot and at every reload (src/core/manager.c manager_ready)
 
 Limit = unit_syntax.Limit
@@ -52,7 +56,7 @@ class Unit(NamedTuple):
     n_restarts: Optional[int]
     pid_file: str
     runtime_max_us: int  # UNLIMITED: none
-    exec_main_start_us: Optional[int]  # CLOCK_MONOTONIC
+    exec_main_start_us: Optional[int]  # CLOCK_MONOTONIC; this and the next five only where ``complete``
     exec_main_start_wall: Optional[float]  # seconds since the epoch
     active_enter_us: Optional[int]  # CLOCK_MONOTONIC
     active_enter_wall: Optional[float]
@@ -62,6 +66,7 @@ class Unit(NamedTuple):
     configured: Dict[str, Setting]  # by key (LimitNPROC, TasksMax, User …): what the files say, where, and what lost
     ineffective: Tuple[Ineffective, ...]
     files: Tuple[str, ...]  # fragment and drop-ins as they are found now
+    complete: bool  # the manager told everything; else configuration is from the files, which it has not seen change since it read them
 
     @property
     def running(self) -> bool:
@@ -142,7 +147,7 @@ def ask(host: Host) -> Answer:
         answered = host.manager_properties(MANAGER_PROPERTIES)
     except HostError as error:
         return Answer({}, error)
-    host.expect_unit_properties(PATTERNS, UNIT_PROPERTIES)
+    host.expect_unit_properties(PATTERNS, QUICK_PROPERTIES)
     return Answer(answered, None)
 
 
@@ -155,7 +160,7 @@ def read(host: Host, unit_groups: Iterable[str], asked: Optional[Answer] = None)
     try:
         if unanswered is not None:
             raise unanswered
-        shown = host.unit_properties(PATTERNS, UNIT_PROPERTIES)
+        shown = host.unit_properties(PATTERNS, QUICK_PROPERTIES)
         answers = True
     except HostError as error:
         if not _is_present(host):
@@ -167,19 +172,19 @@ def read(host: Host, unit_groups: Iterable[str], asked: Optional[Answer] = None)
     names = [name for name in sorted(shown if answers else groups) if kind_of(name) and type_of(name) in TABLES]
     definitions = {name: search.definition(name, _strings(shown.get(name, {}).get("Names"))) for name in names}
     last_load = _last_load(host)
-    shown.update(_ask_touched(host, shown, definitions, search, last_load, gaps))
+    complete = _ask_everything(host, _worth_asking(shown, definitions, search, last_load), gaps)
+    manager = _manager(host, answered, answers, load_path, last_load, search)
     units = {}  # type: Dict[str, Unit]
     timers = []  # type: List[Timer]
     for name in names:
-        known = shown.get(name, {})
         if type_of(name) == "timer":
-            timers.append(_timer(name, known, definitions[name], search))
-            continue
-        told = "NeedDaemonReload" in known
-        definition = definitions[name] if not known else definitions[name]._replace(id=name)  # the manager's name for it counts
-        unit = _from_bus(name, known, definition) if told else _from_files(definition, groups.get(name), known)
-        units[unit.id] = unit
-    manager = _manager(host, answered, answers, load_path, last_load, search)
+            timers.append(_timer(name, shown.get(name, {}), definitions[name], search))
+        elif name in complete:
+            units[name] = _from_bus(name, complete[name], definitions[name])
+        elif name in shown:
+            units[name] = _from_files(definitions[name]._replace(id=name), groups.get(name), shown[name], manager.limits)
+        else:
+            units[definitions[name].id] = _from_files(definitions[name], groups[name], {}, {})
     return Units(manager, units, tuple(timers), search.files, tuple(gaps + search.gaps))
 
 
@@ -219,22 +224,37 @@ def _last_load(host: Host) -> Optional[float]:
         return None
 
 
-def _ask_touched(
-    host: Host, shown: Dict[str, Dict[str, Any]], definitions: Dict[str, Definition], search: Search, last_load: Optional[float],
-    gaps: List[Gap],
-) -> Dict[str, Dict[str, Any]]:
-    """Of idle units the bus tells the state only (bus.unit_properties): those whose files changed since the last load are asked by name."""
-    touched = [
-        name for name, known in shown.items() if name in definitions and "NeedDaemonReload" not in known and last_load is not None
-        and any(search.files[path].ctime > last_load for path in _files(definitions[name]) if path in search.files)
-    ]
-    if not touched:
+def _worth_asking(
+    shown: Dict[str, Dict[str, Any]], definitions: Dict[str, Definition], search: Search, last_load: Optional[float]
+) -> List[str]:
+    """Units of which the files do not tell what the manager has: they changed since it read them, are not found, hold specifiers (%i)."""
+    names, sample = [], 0
+    for name in sorted(definitions):
+        if name not in shown or type_of(name) == "timer":
+            continue
+        definition, files = definitions[name], _files(definitions[name])
+        if any(path in search.files and (last_load is None or search.files[path].ctime > last_load) for path in files):
+            names.append(name)
+        elif type_of(name) != "service" or shown[name].get("SubState") in IDLE:
+            continue  # its state and its files are all there is to know
+        elif definition.fragment is None or definition.fragment.startswith("/run/") or any(
+                "%" in setting.value for key, setting in definition.settings.items() if key in ("User", "PAMName", "PIDFile")):
+            names.append(name)
+        elif sample < SAMPLED and any(setting.file.startswith("/etc/") for setting in definition.settings.values()):
+            names.append(name)
+            sample += 1
+    return names[:MOST_ASKED]
+
+
+def _ask_everything(host: Host, names: List[str], gaps: List[Gap]) -> Dict[str, Dict[str, Any]]:
+    if not names:
         return {}
     try:
-        return host.unit_properties(sorted(touched)[:MOST_TOUCHED], UNIT_PROPERTIES)
+        found = host.unit_properties(names, UNIT_PROPERTIES)
     except HostError as error:
         gaps.append(Gap("systemd", error.reason))
         return {}
+    return {name: properties for name, properties in found.items() if name in names}
 
 
 def _manager(
@@ -302,6 +322,7 @@ def _from_bus(name: str, known: Dict[str, Any], definition: Definition) -> Unit:
         configured=definition.settings,
         ineffective=definition.ineffective,
         files=_files(definition),
+        complete=True,
     )
 
 
@@ -315,22 +336,55 @@ def _limits(known: Dict[str, Any], prefix: str = "") -> Dict[str, Limit]:
     return found
 
 
-def _from_files(definition: Definition, group: Optional[str], state: Dict[str, Any]) -> Unit:
-    """For a unit of which the manager tells nothing or, as nothing runs in it, its state alone. Specifiers (%i …) stay as they are."""
+def _from_files(definition: Definition, group: Optional[str], known: Dict[str, Any], defaults: Dict[str, Limit]) -> Unit:
+    """For a unit of which the manager tells nothing, or its state and what is not in its files. Specifiers (%i …) stay as they are."""
     said = definition.settings
+    parent = (group or "").rpartition("/")[0].rpartition("/")[2]
     return Unit(
-        id=definition.id, names=definition.names, load_state=_string(state.get("LoadState")) or None,
-        active_state=_string(state.get("ActiveState")) or None, sub_state=_string(state.get("SubState")) or None, main_pid=None,
-        control_group=group, fragment=definition.fragment, source_path=_said(said, "SourcePath", "") or None,
-        drop_ins=definition.drop_ins, need_daemon_reload=None,
+        id=definition.id,
+        names=definition.names,
+        load_state=_string(known.get("LoadState")) or None,
+        active_state=_string(known.get("ActiveState")) or None,
+        sub_state=_string(known.get("SubState")) or None,
+        main_pid=_whole(known.get("MainPID")) or None,
+        control_group=group,
+        fragment=definition.fragment,
+        source_path=_said(said, "SourcePath", "") or None,
+        drop_ins=definition.drop_ins,
+        need_daemon_reload=bool(known["NeedDaemonReload"]) if "NeedDaemonReload" in known else None,
         transient=bool(definition.fragment and definition.fragment.startswith("/run/systemd/transient/")),
-        user=_said(said, "User", ""), pam_name=_said(said, "PAMName", ""), slice=_said(said, "Slice", ""),
-        delegate=bool(said["Delegate"].meaning) if "Delegate" in said else False, kill_mode=_said(said, "KillMode", "control-group"),
-        type=_said(said, "Type", ""), restart=_said(said, "Restart", "no"), n_restarts=None, pid_file=_said(said, "PIDFile", ""),
+        user=_said(said, "User", ""),
+        pam_name=_said(said, "PAMName", ""),
+        slice=parent if parent.endswith(".slice") else _said(said, "Slice", ""),
+        delegate=bool(said["Delegate"].meaning) if "Delegate" in said else False,
+        kill_mode=_said(said, "KillMode", "control-group"),
+        type=_said(said, "Type", ""),
+        restart=_said(said, "Restart", "no"),
+        n_restarts=_whole(known.get("NRestarts")),
+        pid_file=_said(said, "PIDFile", ""),
         runtime_max_us=_meaning(said, "RuntimeMaxSec", UNLIMITED),
-        exec_main_start_us=None, exec_main_start_wall=None, active_enter_us=None, active_enter_wall=None, limits={},
-        tasks_max=None, tasks_current=None, configured=said, ineffective=definition.ineffective, files=_files(definition),
+        exec_main_start_us=None,
+        exec_main_start_wall=None,
+        active_enter_us=None,
+        active_enter_wall=None,
+        limits=_configured_limits(said, defaults) if "MainPID" in known else {},
+        tasks_max=_whole(known.get("TasksMax")),
+        tasks_current=None,
+        configured=said,
+        ineffective=definition.ineffective,
+        files=_files(definition),
+        complete=False,
     )
+
+
+def _configured_limits(said: Dict[str, Setting], defaults: Dict[str, Limit]) -> Dict[str, Limit]:
+    """What the manager sets, from files that it has read: as tests/lab/test_units.py shows for every value."""
+    found = dict(defaults)
+    for key, item in LIMIT_KEYS.items():
+        setting = said.get(key)
+        if setting is not None and setting.meaning is not None:
+            found[item] = setting.meaning
+    return found
 
 
 def _said(settings: Dict[str, Setting], key: str, default: str) -> str:
@@ -348,7 +402,7 @@ def _files(definition: Definition) -> Tuple[str, ...]:
 
 
 def _timer(name: str, known: Dict[str, Any], definition: Definition, search: Search) -> Timer:
-    unit = _string(known.get("Unit")) or _said(definition.settings, "Unit", "") or name[: -len(".timer")] + ".service"
+    unit = _said(definition.settings, "Unit", "") or name[: -len(".timer")] + ".service"
     commands = []  # type: List[str]
     if type_of(unit) == "service" and kind_of(unit):
         setting = search.definition(unit).settings.get("ExecStart")

@@ -37,14 +37,15 @@ def read(host: Host, table: ProcessTable, details: Details) -> UserNamespaces:
     for link in sorted(members):
         pids = sorted(members[link])
         owner: Optional[int] = None
+        reason = ""
         for pid in pids:
             try:
                 owner = host.namespace_owner("/proc/%d/ns/user" % pid)
                 break
             except HostError as error:
-                last = error
+                reason = error.reason
         else:
-            gaps.append(Gap("/proc/%d/ns/user" % pids[0], "owner of the user namespace: " + last.reason))
+            gaps.append(Gap("/proc/%d/ns/user" % pids[0], "owner of the user namespace: " + reason))
         found.append(UserNamespace(link, owner, tuple(pids), _tasks(table, pids)))
     return UserNamespaces(tuple(found), tuple(gaps))
 

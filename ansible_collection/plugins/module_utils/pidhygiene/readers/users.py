@@ -52,6 +52,8 @@ class Users(NamedTuple):
     by_name: Dict[str, User]
     by_uid: Dict[int, User]
     groups: Tuple[Group, ...]
+    memberships: Dict[str, Tuple[int, ...]]  # user to the numbers of the groups that list him
+    group_names: Dict[int, Tuple[str, ...]]  # number to names, of the entries that a look-up by name finds
     subordinate_uids: Tuple[SubordinateIds, ...]
     uid_min: int  # first uid of people, not of services
     directories: Tuple[str, ...]  # name services beyond this machine, as nsswitch.conf names them
@@ -72,12 +74,9 @@ class Users(NamedTuple):
         user = self.by_name.get(name)
         if user is None:
             return None
-        numbers = {user.gid}
-        numbers.update(group.gid for group in self.groups if name in group.members)
-        names = {}  # type: Dict[str, int]
-        for group in self.groups:
-            names.setdefault(group.name, group.gid)
-        return Account(name, user.uid, user.gid, tuple(sorted(pair for pair in names.items() if pair[1] in numbers)))
+        numbers = {user.gid}.union(self.memberships.get(name, ()))
+        return Account(name, user.uid, user.gid, tuple(sorted(
+            (group, gid) for gid in numbers for group in self.group_names.get(gid, ()))))
 
 
 def read(host: Host) -> Users:
@@ -101,15 +100,36 @@ def read(host: Host) -> Users:
     for user in users:
         by_name.setdefault(user.name, user)
         by_uid.setdefault(user.uid, user)
+    groups = parse_group(lines("/etc/group", True))
     return Users(
         by_name,
         by_uid,
-        parse_group(lines("/etc/group", True)),
+        groups,
+        _memberships(groups),
+        _group_names(groups),
         parse_subordinate_ids(lines("/etc/subuid", False)),
         parse_uid_min(lines("/etc/login.defs", False)),
         parse_nsswitch(lines("/etc/nsswitch.conf", False), any(line.startswith("+") for line in passwd)),
         tuple(gaps),
     )
+
+
+def _memberships(groups: Tuple[Group, ...]) -> Dict[str, Tuple[int, ...]]:
+    found = {}  # type: Dict[str, Tuple[int, ...]]
+    for group in groups:
+        for member in group.members:
+            found[member] = found.get(member, ()) + (group.gid,)
+    return found
+
+
+def _group_names(groups: Tuple[Group, ...]) -> Dict[int, Tuple[str, ...]]:
+    found = {}  # type: Dict[int, Tuple[str, ...]]
+    seen = set()
+    for group in groups:
+        if group.name not in seen:
+            seen.add(group.name)
+            found[group.gid] = found.get(group.gid, ()) + (group.name,)
+    return found
 
 
 def parse_passwd(lines: List[str]) -> Tuple[User, ...]:

@@ -68,7 +68,7 @@ class Database(object):
         """The zone that a name is an alias of; the name itself when it is none."""
         if name.startswith("posix/"):
             name = name[6:]
-        for _ in range(MOST_LINKS):
+        for _step in range(MOST_LINKS):
             if name in self.aliases:
                 name = self.aliases[name]
                 continue
@@ -173,11 +173,15 @@ class Database(object):
                 equal.append((until if first is None else first, name))
         if equal:
             return Match(SAME_RULES, self._best(equal, likely))
-        for name, _size in files:
+        for name, _size in files:  # the same rules can be written in two ways; and rules can have changed
             installed = self._with_footer(name, None)
             first = zone_info.first_difference(copy, installed, since, until) if installed is not None else 0
-            if first is None or first > 30 * zone_info.YEAR:  # one past until 2000 is one zone
+            if installed is not None and zone_info.same_rules(copy, installed, now):
+                equal.append((until if first is None else first, name))
+            elif first is None or first > 30 * zone_info.YEAR:  # one past until 2000 is one zone
                 older.append((until if first is None else first, name))
+        if equal:
+            return Match(SAME_RULES, self._best(equal, likely))
         return Match(OLDER_RULES, self._best(older, likely)) if older else None
 
     def _walk(self, directory: str = "", depth: int = 0) -> Iterator[Tuple[str, int]]:
@@ -190,8 +194,7 @@ class Database(object):
             if found.kind == "file":
                 yield path[1:], found.size
             elif found.kind == "dir" and depth < 3:
-                for each in self._walk(path, depth + 1):
-                    yield each
+                yield from self._walk(path, depth + 1)
 
     def _bytes(self, name: str) -> Optional[bytes]:
         try:
@@ -242,5 +245,3 @@ def parse_source(text: str) -> Tuple[Optional[str], Dict[str, str]]:
     for found in re.finditer(r"^L (\S+) (\S+)$", text, re.MULTILINE):
         aliases[found.group(2)] = found.group(1)
     return version, aliases
-
-

@@ -69,8 +69,7 @@ class TzFile(NamedTuple):
             if since < moment <= until:
                 yield moment
         if self.rules is not None and self.transitions and until > self.transitions[-1]:
-            for moment in self.rules.changes(max(since, self.transitions[-1]), until):
-                yield moment
+            yield from self.rules.changes(max(since, self.transitions[-1]), until)
 
 
 Zone = Union[TzFile, PosixZone]

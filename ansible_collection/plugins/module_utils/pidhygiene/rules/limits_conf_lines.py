@@ -42,8 +42,7 @@ def misbehaving_lines(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Unknown(gaps)
     if conf.flavour is None:
         return
-    for finding in _missing_files(evidence):
-        yield finding
+    yield from _missing_files(evidence)
     lines = list(conf.lines) + [line for path in sorted(conf.named) for line in conf.named[path].lines]
     for line in lines:
         mistake = _mistake(evidence, line, lines)
@@ -225,8 +224,7 @@ def shadowed_lines(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for key in sorted(found):
         finding, names = found[key]
         yield finding._replace(message=finding.message.replace(_WHOM, wording.listed(names, 3)))
-    for finding in _wildcard_spares_root(evidence):
-        yield finding
+    yield from _wildcard_spares_root(evidence)
     yield Passed(max(0, len(conf.lines) - len(found)) or 1)
 
 
@@ -264,8 +262,7 @@ def _named_by(evidence: Any, domain: str) -> List[str]:
 
 def _shadowed(evidence: Any, account: Any, session: Session) -> Iterator[Finding]:
     if session.exempt is not None:
-        for finding in _voided(evidence, account, session.exempt):
-            yield finding
+        yield from _voided(evidence, account, session.exempt)
         return
     for loser in session.losers:
         winner = session.winners.get((loser.line.item, loser.part))

@@ -361,8 +361,7 @@ def pam_overrides_unit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for unit, detail in _services(evidence):
         set_items = [item for item in RLIMITS if _set_by_administrator(unit, item)]
         if unit.pam_name and unit.user and set_items:
-            for verdict in _overridden(evidence, unit, detail, set_items):
-                yield verdict
+            yield from _overridden(evidence, unit, detail, set_items)
         elif evidence.limits_conf.flavour is not None and evidence.limits_conf.flavour.resets and set_items and _opens_sessions(evidence, unit):
             yield _reset_away(evidence, unit, set_items)
         else:

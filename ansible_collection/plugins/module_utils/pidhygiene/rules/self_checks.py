@@ -74,7 +74,7 @@ def resolver_agrees(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     for name in sorted(units.units):
         unit = units.units[name]
-        if unit.need_daemon_reload or unit.transient or unit.load_state != "loaded":
+        if unit.need_daemon_reload or unit.transient or unit.load_state != "loaded" or not unit.complete:
             continue
         wrong = [item for item in sorted(unit.limits) if _differs(unit, item)]
         if not wrong:

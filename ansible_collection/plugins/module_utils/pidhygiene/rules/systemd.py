@@ -61,8 +61,7 @@ def ineffective_limit_line(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if not _by_vendor(line.file):
             yield _ineffective(line, affected[line])
     nproc = list(_misused_nproc(units))
-    for finding in nproc:
-        yield finding
+    yield from nproc
     yield Passed(max(0, len(units.units) - len(nproc) - sum(1 for unit in units.units.values() if unit.ineffective)))
 
 
@@ -233,8 +232,7 @@ def pending_reload(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "unseen", ["%s: %s" % (unit.id, text) for unit in unseen for text in _files_differ(units, unit)] + defaults,
             [unit.id for unit in unseen] or ["every unit that starts"], WARN, MEDIUM_CONFIDENCE,
             "the files say other values than the manager has, and systemd does not notice", _live_changes(units, unseen))
-    for verdict in _changed_since_marks(evidence, {unit.id for unit in told + unseen}):
-        yield verdict
+    yield from _changed_since_marks(evidence, {unit.id for unit in told + unseen})
     yield Passed(len(units.units) - len(told) - len(unseen))
 
 
@@ -575,8 +573,7 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield Passed()  # a getty ends with every logout
         else:
             yield _restarted(unit, before, policy)
-    for finding in _scheduled(evidence, policy):
-        yield finding
+    yield from _scheduled(evidence, policy)
 
 
 def _restarted(unit: Any, before: Optional[Dict[str, int]], policy: Any) -> Verdict:
@@ -633,4 +630,3 @@ def _inventory(job: str, target: str, how: str, place: str, line: str) -> Findin
             shown(how), shown(target)),
         evidence=(Seen(place, masked(line)),), confidence=MEDIUM_CONFIDENCE,
     )
-

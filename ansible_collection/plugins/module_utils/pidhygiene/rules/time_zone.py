@@ -7,7 +7,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import wording
-from ..facts_time import is_covered, remembered_offset, zone_name
+from ..facts_time import hours_changed, is_covered, previous_marks, remembered, zone_name
 from ..model import (
     FAIL, HIGH, INFO, LOW, LOW_CONFIDENCE, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
@@ -121,8 +121,7 @@ def _seen(setting: Any) -> Seen:
     NEEDS, ("distribution",),
 )
 def sources_disagree(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=False)
     zone = evidence.time_zone
     for named in zone.named:
         yield _compare_named(evidence, named)
@@ -222,8 +221,7 @@ def _compare_expected(evidence: Any, expected: str) -> Verdict:
 
 @rule("PH-TZ-002", "localtime is a regular file", MED, "it stays behind when tzdata is updated, and timedatectl cannot name it", NEEDS)
 def localtime_is_a_copy(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=False)
     localtime = evidence.time_zone.localtime
     if localtime.kind != COPY or localtime.zone is None:
         yield Passed()
@@ -251,8 +249,7 @@ def localtime_is_a_copy(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule("PH-TZ-003", "localtime missing, dangling or invalid", HIGH, "programs fall back to UTC in silence", NEEDS)
 def localtime_unusable(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=False)
     localtime, subject = evidence.time_zone.localtime, Subject("file", LOCALTIME)
     if localtime.kind == ABSENT:
         yield Finding(INFO, SEVERITY_INFO, subject, "%s does not exist: this host is in UTC." % LOCALTIME, (Seen(LOCALTIME, "does not exist"),))
@@ -284,8 +281,7 @@ def localtime_unusable(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule("PH-TZ-004", "TZ value that is silently UTC", HIGH, "a typing mistake moves every hour of a program, and nothing says so", NEEDS, ("cron",))
 def tz_is_silently_utc(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=True):
-        yield gap
+    yield from _zone_gaps(evidence, settings=True)
     for setting in evidence.time_zone.settings:
         if setting.meaning is None:
             continue
@@ -322,8 +318,7 @@ def _silent_utc(evidence: Any, setting: Any) -> Finding:
 
 @rule("PH-TZ-005", "TZ override differs from host", MED, "two clocks on one wall: schedules, logs and stored times do not match", NEEDS)
 def tz_differs_from_host(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=True):
-        yield gap
+    yield from _zone_gaps(evidence, settings=True)
     host_zone = evidence.time_zone.localtime.in_force
     running = set()
     for setting in evidence.time_zone.settings:
@@ -433,50 +428,57 @@ class _Change(object):
 
 
 def _last_change(evidence: Any, started: float, age: float) -> Optional[_Change]:
+    """The last time that the hours of the host's zone changed after this start.
+
+    With marks of an earlier audit a link that was only written again, or a file with other bytes and the same hours, is no change.
+    """
     localtime = evidence.time_zone.localtime
     if localtime.own is None:
         return None
     tolerance = BOOTING_S if age > evidence.clock.boot - BOOTING_S else TOLERANCE_S  # the clock may have been stepped while it booted
-    seen: List[Seen] = []
-    marks = _marks(evidence)
-    if marks and marks.get("seen_at", 0) > started + tolerance and marks.get("digest") != localtime.digest:
-        seen.append(Seen("marks of %s" % _day(marks["seen_at"]), "zone %s, content %s" % (shown(str(marks.get("name"))), shown(str(marks.get("digest")))[:16])))
-    for change in evidence.zone_changes if evidence.has("zone_changes") else ():
-        if change.at > started + tolerance:
-            seen.append(Seen("journal of systemd-timedated", "%s: %s" % (_day(change.at), shown(change.message))))
-    link_changed = localtime.own.ctime > started + tolerance
-    if link_changed:
-        own = Seen(LOCALTIME, "changed %s" % _day(localtime.own.ctime))
-        return _Change(localtime.own.ctime, "certain" if seen else "likely", (own,) + tuple(seen))
-    if seen:
-        return _Change(max(localtime.changed or 0.0, started), "certain", tuple(seen))
-    if localtime.changed is not None and localtime.changed > started + tolerance and not marks:
+    since = started + tolerance
+    told = tuple(Seen("journal of systemd-timedated", "%s: %s" % (_day(change.at), shown(change.message)))
+                 for change in (evidence.zone_changes if evidence.has("zone_changes") else ()) if change.at > since)
+    marks = previous_marks(evidence)
+    if marks and hours_changed(evidence, marks):
+        at = max(localtime.changed or 0.0, marks.get("seen_at", 0))
+        seen = Seen("marks of %s" % _day(marks["seen_at"]), "zone %s, content %s" % (shown(str(marks.get("name"))), shown(str(marks.get("digest")))[:16]))
+        certain = marks["seen_at"] > since
+        return _Change(at, "certain" if certain or told else "likely", (seen,) + told) if certain or at > since else None
+    changed = marks.get("changed") if marks else localtime.own.ctime
+    if isinstance(changed, (int, float)) and changed > since:
+        own = Seen(LOCALTIME, "changed %s" % _day(changed))
+        return _Change(changed, "certain" if told or marks.get("before") else "likely", (own,) + told)
+    if not marks and localtime.changed is not None and localtime.changed > since:
         return _Change(localtime.changed, "possible", (Seen("zone file", "changed %s, as by every update of tzdata" % _day(localtime.changed)),))
     return None
 
 
-def _marks(evidence: Any) -> Dict[str, Any]:
-    found = (evidence.previous or {}).get("time_zone")
-    return found if isinstance(found, dict) else {}
-
-
-def _old_offset(evidence: Any) -> Optional[int]:
-    """What the zone before the change would say now: from the last audit, else from /etc/timezone where nobody corrected it."""
-    localtime, marks = evidence.time_zone.localtime, _marks(evidence)
-    if marks and marks.get("digest") != localtime.digest:
-        return remembered_offset(marks, evidence.clock.wall)
+def _old_zone(evidence: Any, moment: float) -> Optional[Tuple[int, bool]]:
+    """Offset and summer time that the zone before the change gives: from the last audits, else from /etc/timezone where nobody corrected it."""
+    localtime, marks, now = evidence.time_zone.localtime, previous_marks(evidence), int(evidence.clock.wall)
+    if marks and hours_changed(evidence, marks):
+        return remembered(marks["offsets"], moment)
+    if marks and isinstance(marks.get("before"), list):
+        return remembered(marks["before"], moment)
     named = evidence.time_zone.source(TIMEZONE_FILE)
     if named is not None and named.meaning.zone is not None and named.meaning.kind in (zones.ZONE, zones.POSIX):
-        shift = int(named.meaning.zone.shift(int(evidence.clock.wall)))
-        return shift if shift != localtime.in_force.shift(int(evidence.clock.wall)) else None
+        if named.meaning.zone.shift(now) != localtime.in_force.shift(now):
+            return named.meaning.zone.shift(int(moment)), named.meaning.zone.at(int(moment))[1]
     return None
 
 
+def _old_offset(evidence: Any) -> Optional[int]:
+    old = _old_zone(evidence, evidence.clock.wall)
+    return old[0] if old is not None else None
+
+
 def _refreshed(evidence: Any, changed: float) -> bool:
-    """Both crons ask again when summer time begins or ends (set_time): after such a day they are right."""
+    """Both crons ask again when summer time begins or ends, and when the change itself was one from winter to summer (set_time)."""
     zone, now = evidence.time_zone.localtime.in_force, int(evidence.clock.wall)
-    before = zone.at(int(changed))[1]
-    return any(zone.at(moment)[1] != before for moment in zone.changes(int(changed), now))
+    after = zone.at(int(changed))[1]
+    old = _old_zone(evidence, changed)
+    return (old is not None and old[1] != after) or any(zone.at(moment)[1] != after for moment in zone.changes(int(changed), now))
 
 
 @rule(
@@ -484,9 +486,8 @@ def _refreshed(evidence: Any, changed: float) -> bool:
     NEEDS + ("processes",), ("zone_changes", "details"),
 )
 def daemons_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=False):
-        yield gap
-    localtime, marks = evidence.time_zone.localtime, _marks(evidence)
+    yield from _zone_gaps(evidence, settings=False)
+    localtime, marks = evidence.time_zone.localtime, previous_marks(evidence)
     if not marks:
         yield NotApplicable("that the content changed in place needs marks of an earlier audit")
     elif _replaced_in_place(localtime, marks):
@@ -496,6 +497,7 @@ def daemons_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "show or use the time." % LOCALTIME, (Seen(LOCALTIME, "sha256 %s" % localtime.digest[:16]), Seen("marks", shown(str(marks.get("digest")))[:16])))
     stale: Dict[str, List[Any]] = {}
     sure = set()
+    changed = 0.0
     for process in evidence.processes.live():
         status = evidence.processes.status.get(process.pid)
         if process.comm not in CACHING or (status is not None and len(status.ns_pids) > 1) or _tz_of(evidence, process.pid):
@@ -504,9 +506,10 @@ def daemons_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if change is None or _old_offset(evidence) == localtime.in_force.shift(int(evidence.clock.wall)):
             continue
         sure.add(change.sure)
+        changed = max(changed, change.at)
         stale.setdefault(process.comm, []).append(process)
     if stale:
-        yield _stale_daemons(evidence, stale, sure)
+        yield _stale_daemons(evidence, stale, sure, changed)
     else:
         yield Passed()
 
@@ -522,10 +525,9 @@ def _replaced_in_place(localtime: Any, marks: Dict[str, Any]) -> bool:
     return bool(marks.get("file") == [localtime.target.dev, localtime.target.ino, int(localtime.target.mtime)])
 
 
-def _stale_daemons(evidence: Any, stale: Dict[str, List[Any]], sure: Any) -> Finding:
+def _stale_daemons(evidence: Any, stale: Dict[str, List[Any]], sure: Any, changed: float) -> Finding:
     names = ", ".join("%s (%s)" % (CACHING[comm], ", ".join(str(each.pid) for each in stale[comm][:3])) for comm in sorted(stale))
     certain = bool(sure & {"certain", "likely"})
-    changed = evidence.time_zone.localtime.own.ctime if certain else evidence.time_zone.localtime.changed
     return Finding(
         WARN if certain else INFO, MED if certain else SEVERITY_INFO, Subject("host", "daemons older than the zone", "daemons older than the zone"),
         "%s %s started before the zone %s on %s and %s at their start: restart %s when it suits." % (
@@ -600,8 +602,7 @@ def _judge_variable(evidence: Any, setting: Any) -> Verdict:
 
 @rule("PH-TZ-010", "Inverted sign", MED, "TZ=UTC+8 is eight hours west of UTC, sixteen from where its author lives", NEEDS)
 def inverted_sign(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _zone_gaps(evidence, settings=True) + _zone_gaps(evidence, settings=False):
-        yield gap
+    yield from _zone_gaps(evidence, settings=True) + _zone_gaps(evidence, settings=False)
     zone = evidence.time_zone
     inverted = _inverted_name(zone.localtime.canonical)
     if inverted:

@@ -40,8 +40,7 @@ USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id")
     "they exhaust user, cgroup and PID budgets of services that have nothing to do with them", NEEDS, USES,
 )
 def persistent_zombies(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _gaps(evidence):
-        yield gap
+    yield from _gaps(evidence)
     for brood in evidence.zombies.broods:
         grade = _grade(evidence, policy, brood)
         if grade is None:
@@ -164,8 +163,7 @@ def _cure(brood: Brood, unit: Optional[str]) -> str:
 
 @rule("PH-ZMB-002", "Zombie growth will hit a limit", HIGH, "an outage that can be forecast", NEEDS, USES)
 def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    for gap in _gaps(evidence):
-        yield gap
+    yield from _gaps(evidence)
     if evidence.zombies.broods and not marks.same_boot(evidence):
         yield NotApplicable("growth between audits needs marks of an earlier audit of this boot; start times are used alone")
     for brood in evidence.zombies.broods:

@@ -1,0 +1,79 @@
+"""The pip package: built from what git knows, installed somewhere, used without the checkout."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from doors import BIN, REPOSITORY, Run, succeeded
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel installed in it."""
+    place = tmp_path_factory.mktemp("wheel")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.rstrip("\0").split("\0")
+    for name in names:
+        if name.startswith("tests/") or not (REPOSITORY / name).exists():
+            continue
+        (place / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, place / "source" / name, follow_symlinks=False)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    for step in (["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", place, place / "source"],
+                 ["install", "--no-deps", "--no-index", "--find-links", place, "--target", place / "site", "pidhygiene"]):
+        done = subprocess.run([*pip, *step], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return place / "site"
+
+
+def test_the_command_line(run: Run, installed: Path) -> None:
+    done = succeeded(run(installed / "bin/pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(installed)))
+    assert json.loads(done.stdout)["audit"]["errors"] == []
+
+
+def test_it_needs_no_other_package(run: Run, installed: Path) -> None:
+    """Neither at run time nor by its metadata: minions stay clean."""
+    done = succeeded(run("/usr/bin/python3", "-S", "-m", "pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(installed)))
+    assert json.loads(done.stdout)["schema"] == "pidhygiene.result/1"
+    (metadata,) = installed.glob("pidhygiene-*.dist-info/METADATA")
+    required = [line for line in metadata.read_text().splitlines() if line.startswith("Requires-Dist:")]
+    assert required and all("extra ==" in line for line in required)
+
+
+def test_the_report_of_results_that_the_command_line_wrote(run: Run, installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    done = succeeded(run(installed / "bin/pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(installed)))
+    for name in ("a", "b"):
+        (tmp_path / "results" / (name + ".json")).write_text(done.stdout)
+    report = succeeded(run(sys.executable, "-m", "pidhygiene.controller", "report", "results", "-o", "page.html", PYTHONPATH=str(installed)))
+    assert "2 targeted · 2 audited" in report.stdout
+    assert "<h1>" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("arguments, status", [(["report", "/nonexistent"], 1), (["report"], 2), (["reprot", "x"], 2), ([], 2)])
+def test_wrong_use_of_the_report(run: Run, installed: Path, arguments: list[str], status: int) -> None:
+    done = run(sys.executable, "-m", "pidhygiene.controller", *arguments, PYTHONPATH=str(installed))
+    assert done.returncode == status
+    assert done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_gate_of_the_report(run: Run, installed: Path, tmp_path: Path) -> None:
+    done = succeeded(run(installed / "bin/pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(installed)))
+    result = json.loads(done.stdout)
+    result["findings"] = [dict(rule="PH-ZMB-001", title="t", status="warn", severity="MED", subject={}, message="m", evidence=[], fingerprint="f", waiver=None)]
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    statuses = [run(sys.executable, "-m", "pidhygiene.controller", "report", ".", "--fail-on", fail_on, PYTHONPATH=str(installed)).returncode
+                for fail_on in ("never", "fail", "warn", "unknown")]
+    assert statuses == [0, 0, 100, 100]
+
+
+def test_the_salt_extension(run: Run, installed: Path, tmp_path: Path) -> None:
+    """The entry point alone, nothing synchronised."""
+    (tmp_path / "minion").write_text("root_dir: %s\n" % tmp_path)
+    done = succeeded(run(BIN / "salt-call", "--local", "--config-dir", tmp_path, "--out", "json", "--log-level", "error", "pidhygiene.check",
+                         PYTHONPATH=str(installed)))
+    assert json.loads(done.stdout)["local"]["errors"] == []

@@ -1,0 +1,126 @@
+"""A real salt-master on this machine, real salt-minions on lab hosts: the audit comes back over Salt's bus, the same as on the spot."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from .auditing import check, install
+from .tree import Tree, with_layer
+
+SALT = "salt==3008.3"
+ADAPTERS = Path(__file__).resolve().parents[2] / "salt_modules"
+BIN = Path(sys.executable).parent
+MASTER = """
+root_dir: {place}
+conf_file: {place}/master
+interface: {address}
+publish_port: {publish}
+ret_port: {ret}
+user: root
+pki_dir: {place}/pki/master
+cachedir: {place}/cache/master
+sock_dir: {place}/run
+pidfile: {place}/master.pid
+log_file: {place}/master.log
+worker_threads: 2
+auto_accept: True
+enable_fqdns_grains: False
+file_roots: {{base: [{adapters}]}}
+timeout: 20
+"""
+MINION = """
+id: {name}
+master: {address}
+master_port: {ret}
+publish_port: {publish}
+enable_fqdns_grains: False
+acceptance_wait_time: 1
+user: root
+"""
+RUN_MINION = "import sys; sys.path.insert(0, '/opt/salt'); sys.argv[0] = 'salt-minion'; from salt.scripts import salt_minion; salt_minion()"
+PUBLISH, RETURN = 24605, 24606
+
+
+def install_salt(layer: Path) -> None:
+    """Bookworm's own Python 3.11 runs what this interpreter's pip installs, when it is a 3.11 as well."""
+    subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", str(layer / "opt/salt"), SALT],
+                   check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def salted(lab_base) -> Tree:
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("bookworm has Python 3.11, so only that Python can install Salt for it")
+    return with_layer(lab_base["bookworm"], [SALT], install_salt)
+
+
+@contextmanager
+def master(place: Path, address: str):
+    """Sockets want a short path. Ended by its pid, and its children with it."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "master").write_text(MASTER.format(place=place, address=address, publish=PUBLISH, ret=RETURN, adapters=ADAPTERS))
+    process = subprocess.Popen([str(BIN / "salt-master"), "-c", str(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    try:
+        yield place
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, 9)
+            process.wait()
+
+
+def ask(place: Path, *arguments: str, wait: float = 0) -> dict:
+    """Per minion its return. ``wait``: seconds in which minions may still be on their way."""
+    deadline = time.monotonic() + wait
+    while True:
+        done = subprocess.run([str(BIN / "salt"), "-c", str(place), "--out", "json", "--static", "*", *arguments], capture_output=True, text=True, timeout=120)
+        try:
+            returned = json.loads(done.stdout)
+        except ValueError:
+            returned = {}
+        if returned or time.monotonic() > deadline:
+            return returned
+        time.sleep(1)
+
+
+def test_minions_on_real_hosts(salted, tmp_path_factory):
+    from .host import LabHost
+
+    with ExitStack() as stack:
+        hosts = {name: stack.enter_context(LabHost.boot(salted, name)) for name in ("web1", "web2")}
+        place = tmp_path_factory.mktemp("s")
+        stack.enter_context(master(place, "0.0.0.0"))
+        for name, host in hosts.items():
+            install(host)
+            host.write("/etc/salt/minion", MINION.format(name=name, address=host.gateway, publish=PUBLISH, ret=RETURN))
+            host.run(["systemd-run", "--unit=salt-minion", "-p", "TasksMax=200", "python3", "-c", RUN_MINION, "-c", "/etc/salt"])
+        deadline = time.monotonic() + 120
+        while set(ask(place, "test.ping", wait=60)) != set(hosts):
+            assert time.monotonic() < deadline, (place / "master.log").read_text()[-3000:]
+        ask(place, "saltutil.sync_all")
+        returned = ask(place, "pidhygiene.check", "full=True")
+        assert set(returned) == set(hosts)
+        for name, result in returned.items():
+            assert result["host"]["name"] == name and result["audit"]["errors"] == []
+            assert not [finding for finding in result["findings"] if finding["status"] in ("warn", "fail", "unknown")]
+            here = check(hosts[name])
+            told = {(row["rule"], row["status"]) for row in result["rules"]}
+            assert told == {(row["rule"], row["status"]) for row in here["rules"]}
+
+        # One host falls ill; Salt tells which.
+        hosts["web2"].run(["systemd-run", "--unit=crowd", "-p", "TasksMax=20", "bash", "-c", "for i in $(seq 18); do sleep 1000 & done; wait"])
+        time.sleep(1)
+        ill = {name: [finding["rule"] for finding in result["findings"] if finding["status"] in ("warn", "fail")]
+               for name, result in ask(place, "pidhygiene.check", "full=True").items()}
+        assert ill["web1"] == [] and "PH-SYS-004" in ill["web2"]

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.lab.auditing import PLACE
 from tests.lab.test_no_process_started import starts_after_entry, traced
 
 from . import hosts
@@ -18,5 +19,5 @@ def measure() -> Iterator[Finding]:
     with hosts.bookworm() as host, tempfile.TemporaryDirectory() as folder:
         seen = starts_after_entry(traced(host, Path(folder), *WITNESS))
         yield Note(f"of one that forks once, strace sees {len(seen)}")
-        command = ("env", f"PYTHONPATH={hosts.PLACE}", *hosts.CHECK, "--fail-on", "never")
+        command = ("env", f"PYTHONPATH={PLACE}", *hosts.CHECK, "--fail-on", "never")
         yield Number("tasks started", len(starts_after_entry(traced(host, Path(folder), *command))), 0, "tasks")

@@ -144,6 +144,9 @@ class Host(object):
         """Unit id to properties, of all loaded units whose name matches one of the patterns."""
         raise NotImplementedError
 
+    def expect_unit_properties(self, patterns: Sequence[str], names: Sequence[str]) -> None:
+        """Says that ``unit_properties`` will be asked just this, so that the manager can work on it while we look elsewhere. Never raises."""
+
     def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
         """Entries since then that match one of the fields and hold one of the texts (lower case); ``limit`` bounds the entries looked at."""
         raise NotImplementedError
@@ -199,6 +202,7 @@ class LiveHost(Host):
         self.deadline = time.monotonic() + deadline_s
         self._clock: Optional[Clock] = None
         self._remote_mounts: Dict[str, List[str]] = {}
+        self._expected: Dict[Any, Any] = {}  # questions to the bus under way, or their errors
 
     # -- primitives ------------------------------------------------------------------------------------------
 
@@ -287,7 +291,21 @@ class LiveHost(Host):
         from . import bus
 
         self._check_bus()
-        return bus.unit_properties(patterns, names, self.deadline)
+        under_way = self._expected.pop((tuple(patterns), tuple(names)), None)
+        if isinstance(under_way, HostError):
+            raise under_way
+        return (under_way or bus.UnitQuestion(patterns, names, self.deadline)).answers(self.deadline)
+
+    def expect_unit_properties(self, patterns: Sequence[str], names: Sequence[str]) -> None:
+        from . import bus
+
+        question: Any
+        try:
+            self._check_bus()
+            question = bus.UnitQuestion(patterns, names, self.deadline)
+        except HostError as error:
+            question = error
+        self._expected[tuple(patterns), tuple(names)] = question
 
     def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
         from . import journal

@@ -134,14 +134,32 @@ class Units(NamedTuple):
         return self.default_tasks_max(), default if default is not None and default.file else None
 
 
-def read(host: Host, unit_groups: Iterable[str]) -> Units:
-    """``unit_groups``: the paths in systemd's hierarchy that have processes. Never raises."""
-    gaps: List[Gap] = []
-    shown: Dict[str, Dict[str, Any]] = {}
-    answered: Dict[str, Any] = {}
-    answers = False
+class Answer(NamedTuple):
+    """What the manager told of itself."""
+
+    properties: Dict[str, Any]
+    error: Optional[HostError]  # why it told nothing
+
+
+def ask(host: Host) -> Answer:
+    """Asks the manager for itself and for its units; it works on the latter while other sources are read. Never raises."""
     try:
         answered = host.manager_properties(MANAGER_PROPERTIES)
+    except HostError as error:
+        return Answer({}, error)
+    host.expect_unit_properties(PATTERNS, QUICK_PROPERTIES)
+    return Answer(answered, None)
+
+
+def read(host: Host, unit_groups: Iterable[str], asked: Optional[Answer] = None) -> Units:
+    """``unit_groups``: the paths in systemd's hierarchy that have processes; ``asked``: what ``ask`` returned. Never raises."""
+    gaps: List[Gap] = []
+    shown: Dict[str, Dict[str, Any]] = {}
+    answered, unanswered = asked or ask(host)
+    answers = False
+    try:
+        if unanswered is not None:
+            raise unanswered
         shown = host.unit_properties(PATTERNS, QUICK_PROPERTIES)
         answers = True
     except HostError as error:

@@ -15,7 +15,7 @@ import struct
 import time
 from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
-from .host import Denied, HostError, Missing, OutOfTime, Unreadable
+from .answers import Denied, HostError, Missing, OutOfTime, Unreadable
 
 PRIVATE_SOCKET = "/run/systemd/private"  # PID 1 itself, root only, works when dbus-daemon is dead
 SYSTEM_BUS_SOCKETS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")

@@ -93,7 +93,8 @@ def _commands(units: Units) -> Dict[str, str]:
     found = {}
     for unit in units.units.values():
         setting = unit.configured.get("ExecStart")
-        words = (setting.value if setting is not None else "").lstrip("-@:+!|").split()
+        lines = setting.meaning if setting is not None and isinstance(setting.meaning, (list, tuple)) else ()
+        words = str(lines[0]).lstrip("-@:+!|").split() if len(lines) == 1 else []
         if words and words[0].startswith("/") and "%" not in words[0] and "$" not in words[0]:
             found[unit.id] = words[0]
     return found

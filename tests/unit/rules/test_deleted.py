@@ -1,7 +1,7 @@
 """PH-DEL through audit(): files replaced while they run, and what only looks so."""
 
 import pytest
-from pidhygiene.host import Denied
+from pidhygiene.host import Denied, Missing
 from simulated import NOW, SimulatedHost, judge
 
 DAY = 86400.0
@@ -88,10 +88,31 @@ def test_while_an_update_runs_it_is_information(comm):
     running(path="/memfd:runc", installed=None),
     running(path="/dev/zero", installed=None),
     running(mark="", nlink=1, installed=None),
-], ids=["link survives", "memfd", "zero", "alive"])
+    running(nlink=1).file("/usr/sbin/web (deleted)", "", nlink=1, ino=77),
+], ids=["link survives", "memfd", "zero", "alive", "literal name"])
 def test_what_only_looks_deleted_is_silent(host):
     judged = judge(host, "PH-DEL-001")
     assert judged.status == "pass" and judged.findings == []
+
+
+def overlay(host, literal=False):
+    """The root is an overlay; unless ``literal``, no file is really called "… (deleted)", which only stands for the magic link's target."""
+    host.file("/proc/self/mountinfo", "20 1 0:20 / / rw - overlay overlay rw\n" + host.files["/proc/self/mountinfo"].decode())
+    plain = host.stat
+
+    def stat(path, follow=True, root="/"):
+        if path.endswith(" (deleted)") and not literal:
+            raise Missing(path, "does not exist")
+        return plain(path, follow, root)
+
+    host.stat = stat
+    return host
+
+
+def test_on_an_overlay_a_covered_file_keeps_its_link_count():
+    assert judge(overlay(running(nlink=1)), "PH-DEL-001").only("warn")
+    assert judge(overlay(running(nlink=2)), "PH-DEL-001").status == "pass"
+    assert judge(overlay(running(nlink=1), literal=True), "PH-DEL-001").status == "pass"
 
 
 @pytest.mark.case("PH-DEL-001", "unreadable")

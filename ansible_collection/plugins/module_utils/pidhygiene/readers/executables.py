@@ -10,7 +10,7 @@ Maps are read for one process of each (program, unit): they cost most, and worke
 import re
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 
-from ..host import FileStat, Host, HostError, Missing
+from ..host import FileStat, Host, HostError, Missing, unescape_mount
 from ..model import Gap
 from .process_details import Details
 from .processes import Process, ProcessTable
@@ -107,11 +107,12 @@ class _Look(object):
         self._own_mounts = self._link("/proc/self/ns/mnt")
         self._root = self._identity("/")
         self._on_disk: Dict[Tuple[str, str], Optional[FileStat]] = {}
+        self._mounts: Optional[Dict[str, str]] = None  # mount point to kind of file system
 
     def deleted_image(self, process: Process, text: str, running: FileStat) -> Optional[Image]:
-        if not text.endswith(SUFFIX) or running.nlink:
-            return None  # a file of that very name, or another hard link of it survives
         path = text[:-len(SUFFIX)]
+        if not text.endswith(SUFFIX) or self._has_a_name(path, running):
+            return None
         if path.startswith(("/memfd:", "/dev/")):
             return None
         root = self._view(process)
@@ -151,7 +152,7 @@ class _Look(object):
         found: Dict[str, Library] = {}
         for place, _inode, raw in _DELETED_CODE.findall(maps):
             path = raw.decode("utf-8", "surrogateescape")
-            if path == program or path in found or path.startswith(NO_FILE) or self._survives(process, place.decode("ascii")):
+            if path == program or path in found or path.startswith(NO_FILE) or self._survives(process, place.decode("ascii"), path):
                 continue
             root = self._view(process)
             there = self._there(path, root)
@@ -159,13 +160,41 @@ class _Look(object):
                 found[path] = Library(process, path, there, self._container(process, root))
         return [found[path] for path in sorted(found)]
 
-    def _survives(self, process: Process, place: str) -> bool:
-        """Whether the mapped file still has a name: another hard link, or " (deleted)" is a part of it."""
+    def _has_a_name(self, path: str, running: FileStat) -> bool:
+        """Another hard link of it survives, or it is called "… (deleted)".
+
+        On an overlay a file of a lower layer keeps the link count that it has there, whatever covers it (fs/overlayfs/inode.c ovl_getattr).
+        """
+        if running.nlink == 0:
+            return False
+        if running.nlink > 1 or not self._on_overlay(path):
+            return True
+        literal = self._there(path + SUFFIX, "/")
+        return literal is not None and (literal.dev, literal.ino) == (running.dev, running.ino)
+
+    def _on_overlay(self, path: str) -> bool:
+        if self._mounts is None:
+            self._mounts = {}
+            try:
+                lines = self.host.read_text("/proc/self/mountinfo", limit=16 * 1024 * 1024).splitlines()
+            except HostError as error:
+                self.gaps.append(Gap(error.path, error.reason))
+                lines = []
+            for line in lines:
+                before, _dash, after = line.partition(" - ")
+                self._mounts[unescape_mount(before.split(" ")[4]).rstrip("/")] = after.split(" ")[0]
+        while path and path not in self._mounts:
+            path = path.rpartition("/")[0]
+        return self._mounts.get(path) == "overlay"
+
+    def _survives(self, process: Process, place: str, path: str) -> bool:
+        """Whether the mapped file still has a name. Only for the mightiest; else the kernel's mark has to do."""
         start, _dash, end = place.partition("-")
         try:
-            return self.host.stat("/proc/%d/map_files/%x-%x" % (process.pid, int(start, 16), int(end, 16))).nlink > 0
+            found = self.host.stat("/proc/%d/map_files/%x-%x" % (process.pid, int(start, 16), int(end, 16)))
         except HostError:
-            return False  # only for the mightiest; then the kernel's mark has to do
+            return False
+        return self._has_a_name(path, found)
 
     def _still_stuck(self, process: Process) -> bool:
         try:

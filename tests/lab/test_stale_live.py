@@ -57,6 +57,7 @@ def test_a_replaced_bus_and_a_replaced_library(host):
 
 
 def test_a_program_moved_aside_has_no_mark(host):
+    time.sleep(3)  # start times are certain to a second only
     host.run(["mv", "/usr/local/bin/worker", "/usr/local/bin/worker.old"])
     host.run(["cp", "/bin/sleep", "/usr/local/bin/worker"])
     pid = host.run(["systemctl", "show", "-P", "MainPID", "worker.service"]).stdout.strip()

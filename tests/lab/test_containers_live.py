@@ -14,14 +14,14 @@ LEAKING, REAPED, SHELL_INIT = "09e6e8e1634612580a03dd3496d2efed2cf2a510b9688160b
 # Orphans that end at once; each one's parent is reaped, it itself falls to the init.
 APP = """
 import os, sys, time
-if os.fork() == 0:
-    os.execvp("sleep", ["sleep", "100000"])
 for number in range(int(sys.argv[1])):
     middle = os.fork()
     if middle == 0:
         os.fork()
         os._exit(0)
     os.waitpid(middle, 0)
+if os.fork() == 0:
+    os.execvp("sleep", ["sleep", "100000"])
 open(sys.argv[2], "w").close()
 time.sleep(100000)
 """

@@ -246,8 +246,9 @@ def daemon_outside_units(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield NotApplicable("systemd does not run this machine")
         return
     own: List[str] = []
+    blind = {int(gap.source.split("/")[2]) for gap in gaps if gap.source.startswith("/proc/") and gap.source.split("/")[2].isdigit()}
     for process in sorted(evidence.processes.live()):
-        if not _left_by_a_login(evidence, process):
+        if process.pid in blind or not _left_by_a_login(evidence, process):
             continue
         detail, status = evidence.details.of[process.pid], evidence.processes.status.get(process.pid)
         if status is None:
@@ -318,4 +319,4 @@ def salt_answers_twice(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _is_minion(evidence: Any, pid: int) -> bool:
     command: Optional[Command] = evidence.supervision.commands.get(pid)
-    return command is not None and any(each.rsplit("/", 1)[-1] == "salt-minion" for each in command.arguments[:3])
+    return command is not None and "salt-minion" in [each.rsplit("/", 1)[-1] for each in command.arguments[:3]]

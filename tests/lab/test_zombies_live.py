@@ -97,6 +97,7 @@ def test_explain_tells_who_must_act(oracle_host):
     assert "An init in the container or on the host does not help while the parent lives: mend or restart VRTSralus.service." in text
     text = oracle_host.run([*SHELL, "explain", "oracle"]).stdout
     assert f"→ RLIMIT_NPROC of user oracle: {tasks_of_oracle(oracle_host)} of {LIMIT}" in text
+    assert f'"oracle - nproc {LIMIT}" in /etc/security/limits.d/30-oracle.conf:1, by pam_limits when its session began' in " ".join(text.split())
 
 
 def test_restarting_the_unit_as_told_repairs_it(oracle_host):

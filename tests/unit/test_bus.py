@@ -310,8 +310,9 @@ def test_any_peer_is_survived(data):
         theirs.sendall(b"OK x\r\n" + data)
         theirs.shutdown(socket.SHUT_WR)
         connection = bus._Connection.__new__(bus._Connection)
-        connection._socket, connection._in, connection._serial = ours, bytearray(), 0
-        connection._destination, connection._deadline = "", time.monotonic() + 5
+        connection._socket, connection._in, connection._destination = ours, bytearray(), ""
+        connection._calls, connection._first, connection._next = (), 1, 1
+        connection.allow(time.monotonic() + 5)
         ours.setblocking(False)
         try:
             while b"\n" not in connection._in:
@@ -320,6 +321,37 @@ def test_any_peer_is_survived(data):
             connection.call(bus._get_all("/x")).body.properties(WANTED)
         except HostError:
             pass
+
+
+names = st.sampled_from(["Id", "LimitNPROC", "Delegate", "Other", "Another", "Status"])
+values = st.one_of(
+    st.tuples(st.just("t"), st.integers(0, 3)), st.tuples(st.just("b"), st.integers(0, 1)), st.tuples(st.just("s"), st.sampled_from(["", "a", "abcdefg"])),
+    st.tuples(st.just("as"), st.lists(st.sampled_from(["x", "Id"]), max_size=2)))
+
+
+def put(code, value):
+    if code == "as":
+        return lambda encoder: encoder.array(4, lambda array: [array.text(each) for each in value])
+    return lambda encoder: encoder.text(value) if code == "s" else encoder.number(code, value)
+
+
+@given(st.lists(st.tuples(st.sampled_from("<>"), st.lists(st.tuples(names, values), max_size=14)), max_size=4))
+def test_what_stood_in_other_bodies_changes_nothing(bodies):
+    seen = {}
+    for order, rows in bodies:
+        data = properties(order, [(name, code, put(code, value)) for name, (code, value) in rows])
+        expected = {name: bool(value) if code == "b" else value for name, (code, value) in rows if name.encode() in WANTED}
+        assert bus._Body(data, order).properties(WANTED, seen) == expected
+        assert bus._Body(data, order).properties(WANTED, seen) == expected
+
+
+@given(st.lists(st.tuples(names, values), min_size=1, max_size=14), st.data())
+def test_what_is_cut_off_is_told_whatever_stood_in_other_bodies(rows, draw):
+    data = properties("<", [(name, code, put(code, value)) for name, (code, value) in rows])
+    seen = {}
+    bus._Body(data, "<").properties(WANTED, seen)
+    with pytest.raises(Unreadable):
+        bus._Body(data[:draw.draw(st.integers(0, len(data) - 1))], "<").properties(WANTED, seen)
 
 
 def test_units_that_vanish_are_left_out(talk, tmp_path, monkeypatch):

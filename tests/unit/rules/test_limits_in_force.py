@@ -52,6 +52,23 @@ def test_unreadable_limits_are_unknown():
     assert judge(user_with(10, 100).forbid("/proc/700/limits"), "PH-LIM-001").status == "unknown"
 
 
+def promised(line, shell="/bin/bash"):
+    """A daemon with 90 tasks of oracle runs with the kernel's limit; the next session of oracle would get another one."""
+    host = SimulatedHost().process(700, 1, "db", uid=500, threads=90, cgroup="/system.slice/db.service")
+    host.file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\noracle:x:500:500::/home/oracle:%s\n" % shell)
+    host.file("/var/lib/dpkg/status", "Package: libpam-modules\nStatus: install ok installed\nVersion: 1.5.2-6+deb12u1\n\n")
+    return host.file("/etc/security/limits.conf", line)
+
+
+def test_the_next_session_is_judged_before_anybody_opens_it():
+    """INCIDENTS P9: the service runs, and nobody can log in as its user any more."""
+    finding = judge(promised("oracle soft nproc 92\n"), "PH-LIM-001").only("fail")
+    assert finding["evidence"][1] == {"source": "/etc/security/limits.conf:1", "value": "oracle soft nproc 92"}
+    assert judge(promised("* soft nproc 92\n"), "PH-LIM-001").status == "fail"
+    assert judge(promised("* soft nproc 92\n", "/usr/sbin/nologin"), "PH-LIM-001").status == "pass", "nobody logs in as this user"
+    assert judge(promised("oracle soft nproc 4096\n"), "PH-LIM-001").status == "pass"
+
+
 def hidden_host(tasks, nproc=(20, 20)):
     """Six tasks with kuid 70005 in a user namespace that uid 64125 created (F14, oracle V5)."""
     host = SimulatedHost()

@@ -6,6 +6,7 @@ Exit status: 0 nothing at or above the gate, 1 the tool itself failed, 2 wrong u
 """
 
 import argparse
+import gc
 import json
 import sys
 from typing import Any, Dict, List, Optional, Sequence
@@ -38,6 +39,7 @@ class Failure(Exception):
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
+    gc.disable()  # a process that lives for a tenth of a second and holds everything until its end has nothing to collect
     parser = _parser()
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):

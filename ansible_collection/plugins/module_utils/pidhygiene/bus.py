@@ -13,15 +13,16 @@ import select
 import socket
 import struct
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
-from .host import Denied, HostError, Missing, OutOfTime, Unreadable
+from .answers import Denied, HostError, Missing, OutOfTime, Unreadable
 
 PRIVATE_SOCKET = "/run/systemd/private"  # PID 1 itself, root only, works when dbus-daemon is dead
 SYSTEM_BUS_SOCKETS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")
 STALL_S = 3.0  # a manager that says nothing for so long (stopped, or the machine is on its knees) is given up
 TOTAL_S = 10.0  # one question to the bus never takes longer, however busy it keeps us
-IN_FLIGHT = 64
+IN_FLIGHT = 128  # calls; their answers, about 2 MB, fit into the manager's send buffer (sd-bus asks for 8 MB)
+RUN = 4  # properties that are remembered together
 MESSAGE_LIMIT = 32 * 1024 * 1024  # bytes; 10,000 units make a list of about 2 MB
 DEPTH_LIMIT = 32  # nested containers, as in the specification
 
@@ -51,6 +52,16 @@ class _Reply(NamedTuple):
     body: "_Body"
 
 
+class _Run(NamedTuple):
+    """Some consecutive properties as they stood in a message, and what was wanted of them."""
+
+    data: bytes
+    values: Dict[str, Any]
+
+
+_Seen = Dict[str, Dict[bytes, _Run]]  # by byte order and by the name of the first property
+
+
 def manager_properties(names: Names, deadline: float) -> Dict[str, Any]:
     """The wanted properties of systemd's Manager object. ``deadline`` is a moment of time.monotonic()."""
     with _Connection(deadline) as bus:
@@ -60,39 +71,68 @@ def manager_properties(names: Names, deadline: float) -> Dict[str, Any]:
         return reply.body.properties(_wanted(names))
 
 
-def unit_properties(patterns: Names, names: Names, deadline: float) -> Dict[str, Dict[str, Any]]:
-    """Unit id to wanted properties, for every unit in memory that matches a pattern and is there or still runs.
+class UnitQuestion(object):
+    """Asks for the wanted properties of every unit in memory that matches a pattern and is there or still runs.
 
-    Asking for all properties of a unit costs both sides a quarter of a millisecond, so units that run nothing get the four that the list
-    tells, unless a pattern is their very name, and a few properties are asked for one by one.
+    Made, it has the list, and the first requests are under way; the manager works on them until ``answers`` collects. Asking for all
+    properties of a unit costs both sides a quarter of a millisecond, so units that run nothing get the four that the list tells, unless a
+    pattern is their very name, and a few properties are asked for one by one.
     """
-    wanted = _wanted(names)
-    with _Connection(deadline) as bus:
-        listing = bus.call(_list_units(patterns))
+
+    def __init__(self, patterns: Names, names: Names, deadline: float) -> None:
+        self._names = names
+        self._wanted = _wanted(names)
+        self._found: Dict[str, Dict[str, Any]] = {}
+        self._asked: List[Tuple[str, str]] = []  # unit id, and name of the property or "" for all
+        self._bus = _Connection(deadline)
+        try:
+            self._ask(self._list(patterns))
+        except BaseException:
+            self._bus.close()
+            raise
+
+    def _ask(self, units: List[Tuple[str, str]]) -> None:
+        left = [""] if len(self._names) > FEW else sorted(name for name in self._wanted.values() if name not in LISTED)
+        calls = []
+        for unit_id, path in units:
+            for name in left:
+                self._asked.append((unit_id, name))
+                calls.append(_get(path, _interface(unit_id, name), name) if name else _get_all(path))
+        self._bus.ask(calls)
+
+    def _list(self, patterns: Names) -> List[Tuple[str, str]]:
+        """Id and object path of the units to ask about."""
+        listing = self._bus.call(_list_units(patterns))
         if listing.error:
             raise Unreadable("systemd", "the manager answered with %s" % listing.error)
-        found: Dict[str, Dict[str, Any]] = {}
         busy = []
         for unit_id, _description, load, active, sub, _following, path, _job, _job_type, _job_path in listing.body.value("a(ssssssouso)"):
             if load == "not-found" and active == "inactive":
                 continue
             row = {"Id": unit_id, "LoadState": load, "ActiveState": active, "SubState": sub}
-            found[unit_id] = {name: value for name, value in row.items() if name in names}
+            self._found[unit_id] = {name: value for name, value in row.items() if name in self._names}
             if sub not in IDLE or unit_id in patterns:
                 busy.append((unit_id, path))
-        if len(names) > FEW:
-            for (unit_id, _path), reply in zip(busy, bus.calls([_get_all(path) for _unit_id, path in busy])):
-                if reply.error:  # it went away since the list was made
-                    del found[unit_id]
-                else:
-                    found[unit_id] = reply.body.properties(wanted)
-            return found
-        left = sorted(name for name in wanted.values() if name not in LISTED)
-        questions = [(unit_id, name, _get(path, _interface(unit_id, name), name)) for unit_id, path in busy for name in left]
-        for (unit_id, name, _question), reply in zip(questions, bus.calls([call for _unit_id, _name, call in questions])):
-            if not reply.error:  # else: units of this type have no such property
-                found[unit_id][name] = reply.body.value("v")
-        return found
+        return busy
+
+    def answers(self, deadline: float) -> Dict[str, Dict[str, Any]]:
+        """Unit id to wanted properties. Values may be shared between units: look, do not change."""
+        seen: _Seen = {}
+        with self._bus as bus:
+            bus.allow(deadline)
+            for (unit_id, name), reply in zip(self._asked, bus.replies()):
+                if name and not reply.error:  # else: units of this type have no such property
+                    self._found[unit_id][name] = reply.body.value("v")
+                elif not name and reply.error:  # it went away since the list was made
+                    del self._found[unit_id]
+                elif not name:
+                    self._found[unit_id] = reply.body.properties(self._wanted, seen)
+        return self._found
+
+
+def unit_properties(patterns: Names, names: Names, deadline: float) -> Dict[str, Dict[str, Any]]:
+    """Unit id to wanted properties, asked and answered at once."""
+    return UnitQuestion(patterns, names, deadline).answers(deadline)
 
 
 def _wanted(names: Names) -> Dict[bytes, str]:
@@ -104,11 +144,9 @@ def _wanted(names: Names) -> Dict[bytes, str]:
 
 class _Connection(object):
     def __init__(self, deadline: float) -> None:
-        now = time.monotonic()
-        if now >= deadline:
-            raise OutOfTime("systemd", "the audit's deadline has passed")
-        self._deadline = min(deadline, now + TOTAL_S)
-        self._serial = 0
+        self.allow(deadline)
+        self._calls: Sequence["_Call"] = ()
+        self._first = self._next = 1  # serials: of the first of these calls, of the next one to send
         self._in = bytearray()
         self._destination = ""
         self._socket = self._connect()
@@ -117,7 +155,17 @@ class _Connection(object):
         return self
 
     def __exit__(self, *_args: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
+
+    def allow(self, deadline: float) -> None:
+        """What is done from now on may take TOTAL_S, but not beyond the deadline."""
+        now = time.monotonic()
+        if now >= deadline:
+            raise OutOfTime("systemd", "the audit's deadline has passed")
+        self._deadline = min(deadline, now + TOTAL_S)
 
     def _connect(self) -> socket.socket:
         failure: HostError = Missing("systemd", "no systemd manager here")
@@ -158,31 +206,33 @@ class _Connection(object):
             self._destination = SYSTEMD
 
     def call(self, call: "_Call") -> _Reply:
-        return self.calls([call])[0]
+        self.ask([call])
+        return next(self.replies())
 
-    def calls(self, calls: Sequence["_Call"]) -> List[_Reply]:
-        """Replies in the order of the calls; so many are under way at once that neither side waits for the other."""
-        replies = {}  # type: Dict[int, _Reply]
-        first = sent = self._serial + 1
-        last = self._serial = self._serial + len(calls)
-        while len(replies) < len(calls):
-            batch = b""
-            while sent <= last and sent - first - len(replies) < IN_FLIGHT:
-                batch += calls[sent - first].encoded(sent, self._destination)
-                sent += 1
-            if batch:
-                self._send(batch)
-            heard = list(self._messages())
-            if not heard:
-                self._receive()
-            for serial, reply in heard:
-                if reply.error in SERVICE_UNKNOWN:
-                    raise Missing("systemd", "no systemd manager here")
-                if reply.error == "org.freedesktop.DBus.Error.AccessDenied":
-                    raise Denied("systemd", "the bus refused this user")
-                if first <= serial < sent:
-                    replies[serial] = reply
-        return [replies[serial] for serial in range(first, last + 1)]
+    def ask(self, calls: Sequence["_Call"]) -> None:
+        """Sends the first of these calls, after all replies to those before; ``replies`` sends the others."""
+        self._first = self._next = self._first + len(self._calls)
+        self._calls = calls
+        self._send_until(self._first + IN_FLIGHT)
+
+    def replies(self) -> Iterator[_Reply]:
+        """In the order of the calls, each as soon as it is there; so many are under way at once that neither side waits for the other."""
+        early = {}  # type: Dict[int, _Reply]
+        for serial in range(self._first, self._first + len(self._calls)):
+            self._send_until(serial + IN_FLIGHT)
+            while serial not in early:
+                heard = list(self._messages())
+                early.update(each for each in heard if serial <= each[0] < self._next)
+                if not heard:
+                    self._receive()
+            yield early.pop(serial)
+
+    def _send_until(self, serial: int) -> None:
+        batch = b""
+        while self._next < min(serial, self._first + len(self._calls)):
+            batch += self._calls[self._next - self._first].encoded(self._next, self._destination)
+            self._next += 1
+        self._send(batch)
 
     def _messages(self) -> Iterator[Tuple[int, _Reply]]:
         """Takes the whole messages off the input and yields the answers among them with the serial they answer."""
@@ -203,6 +253,10 @@ class _Connection(object):
                 order = "<" if message[0] == ord("l") else ">"
                 fields = dict(_Body(message[12 : 16 + fields_size], order, offset=4).value("a(yv)"))
                 error = str(fields.get(4) or "unnamed") if message[1] == ERROR else ""
+                if error in SERVICE_UNKNOWN:
+                    raise Missing("systemd", "no systemd manager here")
+                if error == "org.freedesktop.DBus.Error.AccessDenied":
+                    raise Denied("systemd", "the bus refused this user")
                 yield fields.get(5, 0), _Reply(error, _Body(message[start:], order))
         del self._in[:done]
 
@@ -309,42 +363,62 @@ class _Body(object):
         except (struct.error, IndexError, KeyError, ValueError, TypeError):
             _broken()
 
-    def properties(self, wanted: Dict[bytes, str]) -> Dict[str, Any]:
-        """Reads a{sv}: decodes the wanted values, passes over the others by their signature."""
+    def properties(self, wanted: Dict[bytes, str], seen: Optional[_Seen] = None) -> Dict[str, Any]:
+        """Reads a{sv}: decodes the wanted values, passes over the others by their signature.
+
+        Most properties of most units are alike. ``seen`` holds runs of them from other bodies: one that stands here byte for byte is
+        not decoded again.
+        """
         try:
-            return self._properties(wanted)
+            return self._properties(wanted, {} if seen is None else seen.setdefault(self._order, {}))
         except (struct.error, IndexError, KeyError, ValueError, TypeError):
             _broken()
 
-    def _properties(self, wanted: Dict[bytes, str]) -> Dict[str, Any]:
+    def _properties(self, wanted: Dict[bytes, str], seen: Dict[bytes, _Run]) -> Dict[str, Any]:
         data, u32 = self._data, self._u32.unpack_from
-        found = {}
-        end = 8 + u32(data, 0)[0]
+        found = {}  # type: Dict[str, Any]
+        at, end = 8, 8 + u32(data, 0)[0]
         if end > len(data):
             _broken()
-        at = 8
         while at < end:
             at = (at + 7) & ~7
-            size = u32(data, at)[0]
-            key = data[at + 4 : at + 4 + size]
-            at += size + 5
-            size = data[at]
-            signature = data[at + 1 : at + 1 + size]
-            at += size + 2
-            if key in wanted:
-                found[wanted[key]], at = self._decode(_complete(signature), at, 0)
-                continue
-            size = _FIXED.get(signature, 0)
-            if size:
-                at = ((at + size - 1) & -size) + size
-            elif signature in (b"s", b"o"):
-                at = (at + 3) & ~3
-                at += u32(data, at)[0] + 5
+            first = data[at + 4 : at + 4 + u32(data, at)[0]]
+            run = seen.get(first)
+            if run is not None and data.startswith(run.data, at):
+                at += len(run.data)
             else:
-                at = self._skip(_complete(signature), at, 0)
+                start = at
+                values = {}  # type: Dict[str, Any]
+                for _number in range(RUN):
+                    if at < end:
+                        at = self._property((at + 7) & ~7, wanted, values)
+                seen[first] = run = _Run(data[start:at], values)
+            if run.values:
+                found.update(run.values)
         if at != end:
             _broken()
         return found
+
+    def _property(self, at: int, wanted: Dict[bytes, str], values: Dict[str, Any]) -> int:
+        """One name and value, the latter kept if it is wanted; returns where they end."""
+        data, u32 = self._data, self._u32.unpack_from
+        size = u32(data, at)[0]  # type: int
+        key = data[at + 4 : at + 4 + size]
+        at += size + 5
+        size = data[at]
+        signature = data[at + 1 : at + 1 + size]
+        at += size + 2
+        if key in wanted:
+            values[wanted[key]], at = self._decode(_complete(signature), at, 0)
+            return at
+        size = _FIXED.get(signature, 0)
+        if size:
+            return ((at + size - 1) & -size) + size
+        if signature in (b"s", b"o"):
+            at = (at + 3) & ~3
+            size = u32(data, at)[0]
+            return at + size + 5
+        return self._skip(_complete(signature), at, 0)
 
     def _align(self, at: int, code: str) -> int:
         return at + (-(at + self._shift) % _ALIGNMENT[code])
@@ -411,6 +485,9 @@ class _Body(object):
         return values, at
 
 
+_KNOWN_TYPES = {}  # type: Dict[str, List[str]]
+
+
 def _complete(signature: bytes) -> str:
     """The signature of a variant: exactly one complete type."""
     text = signature.decode("ascii")
@@ -421,12 +498,16 @@ def _complete(signature: bytes) -> str:
 
 def _types(signature: str) -> List[str]:
     """The complete types that a signature is made of."""
+    if signature in _KNOWN_TYPES:
+        return _KNOWN_TYPES[signature]
     found = []
     at = 0
     while at < len(signature):
         end = _type_end(signature, at, 0)
         found.append(signature[at:end])
         at = end
+    if len(_KNOWN_TYPES) < 1000:  # a peer that sends ever new signatures must not fill a minion's memory
+        _KNOWN_TYPES[signature] = found
     return found
 
 

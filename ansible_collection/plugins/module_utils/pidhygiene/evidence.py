@@ -62,6 +62,7 @@ class Evidence(object):
         self.seen: Dict[str, Any] = {}
         self.unseen: Dict[str, HostError] = {}
         self.broken: List[str] = []  # readers that failed by a fault of ours
+        self._derived: Dict[Callable[[Any], Any], Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         seen = self.__dict__.get("seen", {})
@@ -75,10 +76,17 @@ class Evidence(object):
     def has(self, name: str) -> bool:
         return name in self.seen
 
+    def once(self, derive: Callable[["Evidence"], Any]) -> Any:
+        """What this pure function makes of the evidence, computed when first asked: on a host in trouble, a count takes a while."""
+        if derive not in self._derived:
+            self._derived[derive] = derive(self)
+        return self._derived[derive]
+
 
 SOURCES = (
     Source("machine", (), lambda host, seen: host.machine()),
     Source("clock", (), lambda host, seen: host.clock()),
+    Source("systemd", (), lambda host, seen: units.ask(host)),  # it answers while the sources between here and "units" are read
     Source("boot_id", (), lambda host, seen: host.read_text("/proc/sys/kernel/random/boot_id").strip()),
     Source("users", (), lambda host, seen: users.read(host)),
     Source("distribution", (), lambda host, seen: distribution.read(host)),
@@ -96,7 +104,8 @@ SOURCES = (
     Source("details", ("processes", "hierarchy"), lambda host, seen: process_details.read(host, seen.processes, seen.hierarchy)),
     Source("watches", ("processes", "details"), lambda host, seen: watches.read(host, seen.processes, seen.details)),
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
-    Source("units", ("details",), lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()})),
+    Source("units", ("systemd", "details"),
+           lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()}, seen.systemd)),
     Source("pam_stacks", ("distribution", "units"), lambda host, seen: pam_stack.read(
         host, "debian" in seen.distribution.family, {unit.pam_name for unit in seen.units.units.values() if unit.pam_name})),
     Source("limits_conf", ("distribution", "packages", "pam_stacks"), lambda host, seen: limits_conf.read(

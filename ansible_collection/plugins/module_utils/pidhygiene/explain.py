@@ -7,7 +7,7 @@ Pure but for gathering the evidence; the answer is plain data, rendered by the f
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from . import headroom, wording
+from . import headroom, sessions, wording
 from .evidence import Evidence, gather
 from .host import Host
 from .model import UNLIMITED, Rule
@@ -16,7 +16,7 @@ from .readers.processes import Command, read_command
 from .rules.catalogue import RULES
 from .text import shown
 
-SOURCES = ("processes", "details", "cgroups", "budgets", "user_namespaces", "users", "units", "zombies", "visibility")
+SOURCES = ("processes", "details", "cgroups", "budgets", "user_namespaces", "users", "units", "zombies", "visibility", "limits_conf")
 ITEMS = ("nproc", "nofile", "memlock", "core", "stack")  # shown with their origin
 
 
@@ -207,10 +207,26 @@ def limit_origin(evidence: Evidence, pid: int, item: str) -> str:
             if default is not None and default.file:
                 return "%s=%s in %s:%d" % (default.key, shown(default.value), default.file, default.line)
             return "systemd's default for %s" % unit.id
+    promised = _from_session(evidence, first, item, own)
+    if promised:
+        return promised
     parent = evidence.processes.processes[first].ppid
     before = _pair(evidence, parent, item)
     return "set when %s was started by %s%s" % (
         _name(evidence, first), _name(evidence, parent), ", which has %s" % wording.limit(before[0]) if before else "")
+
+
+def _from_session(evidence: Evidence, pid: int, item: str, own: Tuple[int, int]) -> str:
+    """The line of limits.conf that gives just this to sessions of its user, or nothing."""
+    status = evidence.processes.status.get(pid)
+    if status is None or not evidence.has("limits_conf") or not evidence.has("users") or evidence.limits_conf.flavour is None:
+        return ""
+    account = sessions.account_of(evidence, str(status.uid))
+    session = sessions.of_user(evidence, account) if account is not None else None
+    line = session.winners.get((item, "soft")) if session is not None else None
+    if session is None or line is None or session.limits[item][0] != own[0]:
+        return ""
+    return '"%s" in %s, by pam_limits when its session began' % (sessions.text_of(line), line.place)
 
 
 def _pair(evidence: Evidence, pid: int, item: str) -> Optional[Tuple[int, int]]:

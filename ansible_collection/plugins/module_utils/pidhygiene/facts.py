@@ -12,7 +12,7 @@ from typing import Any, Dict
 from . import facts_time, wording
 from .text import shown
 
-SOURCES = ("budgets", "cron", "details", "packages", "processes", "time_zone", "units", "users")
+SOURCES = ("budgets", "cron", "details", "packages", "processes", "time_sync", "time_zone", "units", "users")
 COMPARED = ("nproc", "nofile", "memlock")  # running limits told for every unit with a process
 MOST_UNITS = 400
 

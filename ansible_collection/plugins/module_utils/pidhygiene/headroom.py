@@ -44,6 +44,11 @@ class UserTasks(NamedTuple):
 
 def user_tasks(evidence: Any) -> Dict[int, UserTasks]:
     """Real uid to what is charged to it. Tasks of other user namespaces count for the creator of the namespace."""
+    counts: Dict[int, UserTasks] = evidence.once(_count_by_user)
+    return counts
+
+
+def _count_by_user(evidence: Any) -> Dict[int, UserTasks]:
     table = evidence.processes
     foreign: Set[int] = set()
     hidden: Dict[int, int] = {}
@@ -88,6 +93,11 @@ def in_initial_user_namespace(evidence: Any, link: Optional[str]) -> bool:
 
 def pid_numbers(evidence: Any) -> Optional[Budget]:
     """Numbers of our own pid namespace: of the whole machine, or of the container we are in."""
+    budget: Optional[Budget] = evidence.once(_count_pid_numbers)
+    return budget
+
+
+def _count_pid_numbers(evidence: Any) -> Optional[Budget]:
     budgets = evidence.budgets
     if budgets.pid_max is None:
         return None

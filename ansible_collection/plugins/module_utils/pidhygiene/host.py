@@ -15,7 +15,16 @@ import errno
 import os
 import stat as stat_bits
 import time
-from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, Type
+from typing import Any, Dict, List, NoReturn, Optional, Sequence, Tuple, Type
+
+from .answers import (
+    Clock, ClockState, Denied, Effort, FileStat, HostError, JournalPage, Machine, Missing, NotRecorded, OutOfTime, Unreadable, Unsafe,
+)
+
+__all__ = [
+    "Clock", "ClockState", "Denied", "Effort", "FileStat", "Host", "HostError", "JournalPage", "LiveHost", "Machine", "Missing",
+    "NotRecorded", "OutOfTime", "READ_LIMIT", "Unreadable", "Unsafe", "unescape_mount",
+]
 
 READ_LIMIT = 1024 * 1024  # bytes; a configuration file beyond this is reported, not read
 MAX_LINKS = 40  # as the kernel's MAXSYMLINKS (include/linux/namei.h)
@@ -26,88 +35,6 @@ NS_GET_OWNER_UID = 0xB704  # include/uapi/linux/nsfs.h
 REMOTE_FILE_SYSTEMS = frozenset(
     "nfs nfs4 cifs smb3 smbfs ncpfs ncp 9p afs ceph glusterfs lustre gpfs beegfs ocfs2 gfs2 orangefs autofs coda".split()
 )
-
-
-class HostError(Exception):
-    """A primitive could not answer. ``reason`` is short and the same for the same cause, so unknowns can be grouped."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super(HostError, self).__init__("%s: %s" % (path, reason))
-        self.path = path
-        self.reason = reason
-
-
-class Missing(HostError):
-    """There is nothing at that path, or the process has gone."""
-
-
-class Denied(HostError):
-    """This user may not look."""
-
-
-class Unsafe(HostError):
-    """Looking could block or exhaust us: not a regular file, too large, a remote mount, a loop of links."""
-
-
-class NotRecorded(HostError):
-    """A snapshot is asked for something that was not looked at when it was taken."""
-
-
-class OutOfTime(HostError):
-    """The audit's deadline has passed."""
-
-
-class Unreadable(HostError):
-    """The kernel answered with another error, or the data was cut off."""
-
-
-class FileStat(NamedTuple):
-    kind: str  # file, dir, link, fifo, socket, char, block
-    mode: int  # permission bits
-    uid: int
-    gid: int
-    size: int  # bytes
-    dev: int
-    ino: int
-    nlink: int
-    mtime: float  # seconds since the epoch
-    ctime: float  # seconds since the epoch
-
-
-class Clock(NamedTuple):
-    wall: float  # seconds since the epoch, CLOCK_REALTIME
-    boot: float  # seconds since boot, suspend included, CLOCK_BOOTTIME: what /proc/PID/stat start times count in
-
-
-class Machine(NamedTuple):
-    ticks_per_second: int  # unit of start times in /proc/PID/stat
-    page_size: int  # bytes
-    word_bits: int  # 32 or 64: the largest pid_max depends on it
-    own_pid: int  # the auditor itself, so that it can leave itself out
-    effective_uid: int
-
-
-class ClockState(NamedTuple):
-    """adjtimex(2) with modes 0: changes nothing."""
-
-    state: int  # return value: 5 is TIME_ERROR, unsynchronised
-    status: int  # bits: STA_UNSYNC is 0x40
-    offset_us: int
-    maxerror_us: int
-
-
-class JournalPage(NamedTuple):
-    entries: Tuple[Dict[str, str], ...]  # newest first: MESSAGE, _SYSTEMD_UNIT, SYSLOG_IDENTIFIER, _PID, and "at", seconds since the epoch
-    looked_at: int
-    complete: bool  # False: bounded before everything since then was seen
-
-
-class Effort(NamedTuple):
-    """What the audit itself cost."""
-
-    started_at: float  # seconds since the epoch
-    duration_s: float
-    max_rss_kib: int
 
 
 class Host(object):
@@ -143,6 +70,9 @@ class Host(object):
     def unit_properties(self, patterns: Sequence[str], names: Sequence[str]) -> Dict[str, Dict[str, Any]]:
         """Unit id to properties, of all loaded units whose name matches one of the patterns."""
         raise NotImplementedError
+
+    def expect_unit_properties(self, patterns: Sequence[str], names: Sequence[str]) -> None:
+        """Says that ``unit_properties`` will be asked just this, so that the manager can work on it while we look elsewhere. Never raises."""
 
     def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
         """Entries since then that match one of the fields and hold one of the texts (lower case); ``limit`` bounds the entries looked at."""
@@ -199,6 +129,7 @@ class LiveHost(Host):
         self.deadline = time.monotonic() + deadline_s
         self._clock: Optional[Clock] = None
         self._remote_mounts: Dict[str, List[str]] = {}
+        self._expected: Dict[Any, Any] = {}  # questions to the bus under way, or their errors
 
     # -- primitives ------------------------------------------------------------------------------------------
 
@@ -287,7 +218,21 @@ class LiveHost(Host):
         from . import bus
 
         self._check_bus()
-        return bus.unit_properties(patterns, names, self.deadline)
+        under_way = self._expected.pop((tuple(patterns), tuple(names)), None)
+        if isinstance(under_way, HostError):
+            raise under_way
+        return (under_way or bus.UnitQuestion(patterns, names, self.deadline)).answers(self.deadline)
+
+    def expect_unit_properties(self, patterns: Sequence[str], names: Sequence[str]) -> None:
+        from . import bus
+
+        question: Any
+        try:
+            self._check_bus()
+            question = bus.UnitQuestion(patterns, names, self.deadline)
+        except HostError as error:
+            question = error
+        self._expected[tuple(patterns), tuple(names)] = question
 
     def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
         from . import journal

@@ -9,7 +9,7 @@ import ctypes
 import time
 from typing import Any, Dict, List, Sequence
 
-from .host import Denied, JournalPage, Missing, Unreadable
+from .answers import Denied, JournalPage, Missing, Unreadable
 
 LIBRARY = "libsystemd.so.0"
 LOCAL_ONLY = 1  # SD_JOURNAL_LOCAL_ONLY

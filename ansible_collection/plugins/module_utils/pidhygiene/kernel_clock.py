@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the kernel thinks of its own clock: adjtimex(2) with modes 0, which changes nothing and needs no privilege."""
 
-from .host import ClockState, Denied, Unreadable
+from .answers import ClockState, Denied, Unreadable
 
 STA_UNSYNC = 0x0040  # include/uapi/linux/timex.h
 STA_NANO = 0x2000  # offset in nanoseconds

@@ -7,7 +7,6 @@ Front ends hand in plain data (YAML is parsed on the operator's side). No policy
 The JSON Schema is generated from the same table (schema.py).
 """
 
-import difflib
 import fnmatch
 import hashlib
 import json
@@ -177,6 +176,8 @@ def _check_family(name: str, value: Any) -> Iterator[Mistake]:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
+    import difflib  # only for mistakes
+
     close = difflib.get_close_matches(name, known, 1, 0.6)
     return "; did you mean %r?" % close[0] if close else "; known here: %s" % ", ".join(known)
 

@@ -95,6 +95,9 @@ class RecordingHost(Host):
             "unit_properties", (list(patterns), list(names)), lambda: self._behind.unit_properties(patterns, names))
         return found
 
+    def expect_unit_properties(self, patterns: Sequence[str], names: Sequence[str]) -> None:
+        self._behind.expect_unit_properties(patterns, names)
+
     def journal(self, matches: Sequence[str], contains: Sequence[str], since: float, limit: int) -> JournalPage:
         page: JournalPage = self._look(
             "journal", (list(matches), list(contains), limit), lambda: self._behind.journal(matches, contains, since, limit))

@@ -6,7 +6,6 @@ Colour only where the terminal has it and NO_COLOR is not set. Text from hosts w
 """
 
 import os
-import shutil
 import textwrap
 from typing import Any, Dict, List, Sequence, TextIO
 
@@ -33,7 +32,15 @@ class Style(object):
 def style_for(stream: TextIO) -> Style:
     """See no-color.org; TERM=dumb has no colour either."""
     colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "") != "dumb"
-    return Style(colour, shutil.get_terminal_size((100, 24)).columns)
+    return Style(colour, _columns())
+
+
+def _columns() -> int:
+    """Of the terminal, else 100. shutil knows as much, but imports every kind of archive."""
+    try:
+        return int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns or 100
+    except (ValueError, OSError):
+        return 100
 
 
 def render(result: Dict[str, Any], style: Style, details: bool = False) -> str:

@@ -101,9 +101,10 @@ class Cron(NamedTuple):
         """Jobs that restart a service at fixed times."""
         found = []
         for table, job in self.jobs():
-            pause = crontab.longest_pause(job.schedule) if job.schedule is not None else None
+            services = restarted(job.command)
+            pause = crontab.longest_pause(job.schedule) if services and job.schedule is not None else None
             if pause is not None:
-                for service in restarted(job.command):
+                for service in services:
                     found.append(Restart("%s:%d" % (table.path, job.line), service, float(pause), "%s %s" % (job.when, job.command)))
         return found
 

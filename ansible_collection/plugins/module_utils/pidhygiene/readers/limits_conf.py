@@ -70,7 +70,7 @@ class Flavour(NamedTuple):
 
     @property
     def items(self) -> Tuple[str, ...]:
-        items = RLIMITS[:-1] + LOGINS + ("priority",)  # type: Tuple[str, ...]
+        items: Tuple[str, ...] = RLIMITS[:-1] + LOGINS + ("priority",)
         if self.version >= (1, 7, 1):
             items += ("rttime",)
         if self.version >= (1, 5):
@@ -79,10 +79,10 @@ class Flavour(NamedTuple):
 
 
 # Linux-PAM by major release, where no package version can be read; 1.1.8 and 1.3.1 are those of the vendors' spec files.
-_RELEASES = {
+_RELEASES: Dict[str, Dict[int, Tuple[int, ...]]] = {
     "rhel": {6: (1, 1, 1), 7: (1, 1, 8), 8: (1, 3, 1), 9: (1, 5, 1), 10: (1, 6, 1)},
     "amzn": {2: (1, 1, 8), 2023: (1, 5, 1)},
-}  # type: Dict[str, Dict[int, Tuple[int, ...]]]
+}
 
 
 def flavour_of(distribution: Distribution, packages: Packages) -> Optional[Flavour]:
@@ -180,7 +180,7 @@ def _config_files(host: Host, flavour: Flavour, gaps: List[Gap]) -> List[str]:
                 main = flavour.vendor + "/limits.conf"
         except HostError as error:
             gaps.append(Gap(error.path, error.reason))
-    names = {}  # type: Dict[str, str]
+    names: Dict[str, str] = {}
     for folder in folders:
         try:
             for name in host.list(folder):
@@ -463,7 +463,7 @@ class _Slot(object):
     def __init__(self, value: int) -> None:
         self.value = value
         self.strength = NONE
-        self.line = None  # type: Optional[Line]
+        self.line: Optional[Line] = None
 
 
 # When /proc/1/limits cannot be read (Debian's fallback defaults).
@@ -483,12 +483,12 @@ class _Slots(object):
         self.account = account
         self.flavour = flavour
         self.nr_open = nr_open
-        self.slots = {}  # type: Dict[Tuple[str, str], _Slot]
+        self.slots: Dict[Tuple[str, str], _Slot] = {}
         for item, (soft, hard) in start.items():
             self.slots[(item, SOFT)], self.slots[(item, HARD)] = _Slot(soft), _Slot(hard)
         self.logins = _Slot(-2)
-        self.others = {}  # type: Dict[str, Line]
-        self.losers = []  # type: List[Loser]
+        self.others: Dict[str, Line] = {}
+        self.losers: List[Loser] = []
 
     def reset(self, process_1: Optional[Limits]) -> None:
         found = process_1 or {}

@@ -68,7 +68,7 @@ def _version(status: bytes, opening: bytes) -> Optional[str]:
 
 
 def _fields(paragraph: bytes) -> Dict[bytes, bytes]:
-    fields = {}  # type: Dict[bytes, bytes]
+    fields: Dict[bytes, bytes] = {}
     for line in paragraph.split(b"\n"):
         name, colon, value = line.partition(b":")
         if colon and not line.startswith((b" ", b"\t")):

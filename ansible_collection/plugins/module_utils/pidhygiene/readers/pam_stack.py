@@ -101,7 +101,7 @@ class PamStacks(NamedTuple):
     @property
     def conf_files(self) -> Tuple[str, ...]:
         """The files that pam_limits is told to read with conf=."""
-        found = set()  # type: Set[str]
+        found: Set[str] = set()
         for stack in self.stacks.values():
             for arguments in stack.arguments("pam_limits.so"):
                 found.update(argument[len("conf="):] for argument in arguments if argument.startswith("conf="))
@@ -133,9 +133,9 @@ class _Files(object):
     def __init__(self, host: Host, debian: bool) -> None:
         self.host = host
         self.debian = debian
-        self.gaps = []  # type: List[Gap]
+        self.gaps: List[Gap] = []
         self.left = MOST_LINES
-        self._lines = {}  # type: Dict[str, Optional[List[NumberedLine]]]
+        self._lines: Dict[str, Optional[List[NumberedLine]]] = {}
         self.folders = [folder for folder in FOLDERS + (() if debian else VENDOR_FOLDERS) if self._is_folder(folder)]
 
     def _is_folder(self, path: str) -> bool:
@@ -325,7 +325,7 @@ _ACTIONS = frozenset((OK, DONE, BAD, DIE, IGNORE, RESET))
 
 def parse_control(text: str) -> Dict[str, str]:
     """value=action pairs; one mistake, and every outcome is bad (_pam_parse_control). No jump is 0 long."""
-    actions = {}  # type: Dict[str, str]
+    actions: Dict[str, str] = {}
     for value, action in _PAIR.findall(text):
         if value not in _RETURNS or not (action in _ACTIONS or action.strip("0")) or (action not in _ACTIONS and not action.isdigit()):
             return dict(FAILS)
@@ -344,8 +344,8 @@ _UNDECIDED, _POSITIVE, _SPOILT, _NEGATIVE = range(4)  # spoilt: a module that fa
 
 def _outcomes(steps: Sequence[Step], service: str, module: str) -> Set[bool]:
     """Of all ways in which the session can be opened: whether the module was run. Modules may return whatever they can."""
-    found = set()  # type: Set[bool]
-    seen = set()  # type: Set[Tuple[int, int, bool]]
+    found: Set[bool] = set()
+    seen: Set[Tuple[int, int, bool]] = set()
     todo = [(0, _UNDECIDED, False)]
     while todo:
         state = todo.pop()

@@ -113,7 +113,7 @@ def parse(text: str, path: str) -> Iterator[UlimitLine]:
 def _settings(arguments: str, path: str, number: int) -> Iterator[UlimitLine]:
     """``-SHn 65535 -u unlimited``: options may stand together, and each takes the word that follows."""
     soft = hard = False
-    wanted = None  # type: Optional[Tuple[str, int]]
+    wanted: Optional[Tuple[str, int]] = None
     for word in arguments.split():
         if word.startswith("-") and len(word) > 1:
             letters = word[1:]

@@ -204,15 +204,15 @@ class Search(object):
     def __init__(self, host: Host, load_path: Iterable[str]) -> None:
         self.host = host
         self.load_path = tuple(load_path)
-        self.files = {}  # type: Dict[str, UnitFile]
-        self.gaps = []  # type: List[Gap]
-        self._listings = {}  # type: Dict[str, List[str]]
-        self._drop_in_sets = {}  # type: Dict[str, Dict[str, str]]
-        self._real = {"/": "/"}  # type: Dict[str, Optional[str]]
-        self._texts = {}  # type: Dict[str, Optional[str]]
-        self._parsed = {}  # type: Dict[Tuple[str, str], unit_syntax.File]
-        self._ids = {}  # type: Dict[str, str]
-        self._aliases = {}  # type: Dict[str, Set[str]]
+        self.files: Dict[str, UnitFile] = {}
+        self.gaps: List[Gap] = []
+        self._listings: Dict[str, List[str]] = {}
+        self._drop_in_sets: Dict[str, Dict[str, str]] = {}
+        self._real: Dict[str, Optional[str]] = {"/": "/"}
+        self._texts: Dict[str, Optional[str]] = {}
+        self._parsed: Dict[Tuple[str, str], unit_syntax.File] = {}
+        self._ids: Dict[str, str] = {}
+        self._aliases: Dict[str, Set[str]] = {}
         self._search_roots = {real for real in map(self.real, self.load_path) if real} | set(self.load_path)
         self._map_names()
 
@@ -265,7 +265,7 @@ class Search(object):
 
     def _names(self, name: str) -> Tuple[Optional[str], Set[str]]:
         """unit_file_find_fragment: the fragment, and every name of the unit."""
-        names = set()  # type: Set[str]
+        names: Set[str] = set()
         self._add_names(names, name, name, "")
         fragment = self._follow(name)
         if fragment is None and kind_of(name) == INSTANCE:
@@ -363,7 +363,7 @@ class Search(object):
 
     def drop_in_directories(self, name: str, aliases: Iterable[str]) -> List[str]:
         """Real paths, each once, in the order in which they win."""
-        found = []  # type: List[str]
+        found: List[str] = []
         for unit in [name] + sorted(aliases):
             chain = drop_in_names(unit)
             for directory in self.load_path:
@@ -404,9 +404,9 @@ class Search(object):
 
     def drop_ins(self, directories: Iterable[str]) -> Tuple[List[str], List[Tuple[str, str]], List[str]]:
         """(read, in order), (not read because of another of the same name), (not read for want of .conf)."""
-        chosen = {}  # type: Dict[str, str]
-        shadowed = []  # type: List[Tuple[str, str]]
-        misnamed = []  # type: List[str]
+        chosen: Dict[str, str] = {}
+        shadowed: List[Tuple[str, str]] = []
+        misnamed: List[str] = []
         for directory in directories:
             for name in self.listing(directory):
                 if name.startswith("."):
@@ -479,7 +479,7 @@ class Search(object):
         """DefaultLimit*= and DefaultTasksMax= of system.conf and its drop-ins."""
         lines = _Lines(_MANAGER, "Manager", _WATCHED_DEFAULTS)
         main = next((path for path in MANAGER_FILES if self.text(path) is not None), None)
-        directories = []  # type: List[str]
+        directories: List[str] = []
         for path in MANAGER_FILES:
             real = self.real(path + ".d")
             if real and real not in directories:
@@ -506,10 +506,10 @@ class _Lines(object):
 
     def __init__(self, table: Dict[Tuple[str, str], Key], section: str, watched: Iterable[str]) -> None:
         self._table, self._section, self._watched = table, section, watched
-        self._won = {}  # type: Dict[str, Setting]
-        self._lost = {}  # type: Dict[str, List[Loser]]
-        self.ineffective = []  # type: List[Ineffective]
-        self.broken = None  # type: Optional[Ineffective]
+        self._won: Dict[str, Setting] = {}
+        self._lost: Dict[str, List[Loser]] = {}
+        self.ineffective: List[Ineffective] = []
+        self.broken: Optional[Ineffective] = None
 
     def read(self, path: str, parsed: unit_syntax.File, drop_in: bool = False) -> None:
         for dropped in parsed.dropped:
@@ -601,7 +601,7 @@ def _alias_is_valid(name: str, main: str) -> bool:
 
 def _plain(path: str) -> str:
     """Without empty, "." and ".." components."""
-    parts = []  # type: List[str]
+    parts: List[str] = []
     for part in path.split("/"):
         if part == "..":
             del parts[-1:]

@@ -49,8 +49,8 @@ class BadValue(Exception):
 def parse(text: str, sections: Iterable[str]) -> File:
     """``text`` may hold surrogates for bytes that are not UTF-8. ``sections`` are those that systemd reads in such a file."""
     known = frozenset(sections)
-    assignments = []  # type: List[Assignment]
-    dropped = []  # type: List[Dropped]
+    assignments: List[Assignment] = []
+    dropped: List[Dropped] = []
     section, unread = "", _NEEDS_SECTION
     for number, line in _logical_lines(text):
         problem = _fatal(line)
@@ -82,7 +82,7 @@ def _key(line: str) -> str:
 
 def _logical_lines(text: str) -> Iterable[Tuple[int, str]]:
     """Stripped, joined and not empty lines, with the number of their last physical line. Comments within a continued line are left out."""
-    pending = None  # type: Optional[str]
+    pending: Optional[str] = None
     bom_seen = False
     number = 0
     for number, line in enumerate(_lines(text), 1):

@@ -134,14 +134,32 @@ class Units(NamedTuple):
         return self.default_tasks_max(), default if default is not None and default.file else None
 
 
-def read(host: Host, unit_groups: Iterable[str]) -> Units:
-    """``unit_groups``: the paths in systemd's hierarchy that have processes. Never raises."""
-    gaps = []  # type: List[Gap]
-    shown = {}  # type: Dict[str, Dict[str, Any]]
-    answered = {}  # type: Dict[str, Any]
-    answers = False
+class Answer(NamedTuple):
+    """What the manager told of itself."""
+
+    properties: Dict[str, Any]
+    error: Optional[HostError]  # why it told nothing
+
+
+def ask(host: Host) -> Answer:
+    """Asks the manager for itself and for its units; it works on the latter while other sources are read. Never raises."""
     try:
         answered = host.manager_properties(MANAGER_PROPERTIES)
+    except HostError as error:
+        return Answer({}, error)
+    host.expect_unit_properties(PATTERNS, QUICK_PROPERTIES)
+    return Answer(answered, None)
+
+
+def read(host: Host, unit_groups: Iterable[str], asked: Optional[Answer] = None) -> Units:
+    """``unit_groups``: the paths in systemd's hierarchy that have processes; ``asked``: what ``ask`` returned. Never raises."""
+    gaps: List[Gap] = []
+    shown: Dict[str, Dict[str, Any]] = {}
+    answered, unanswered = asked or ask(host)
+    answers = False
+    try:
+        if unanswered is not None:
+            raise unanswered
         shown = host.unit_properties(PATTERNS, QUICK_PROPERTIES)
         answers = True
     except HostError as error:
@@ -156,8 +174,8 @@ def read(host: Host, unit_groups: Iterable[str]) -> Units:
     last_load = _last_load(host)
     complete = _ask_everything(host, _worth_asking(shown, definitions, search, last_load), gaps)
     manager = _manager(host, answered, answers, load_path, last_load, search)
-    units = {}  # type: Dict[str, Unit]
-    timers = []  # type: List[Timer]
+    units: Dict[str, Unit] = {}
+    timers: List[Timer] = []
     for name in names:
         if type_of(name) == "timer":
             timers.append(_timer(name, shown.get(name, {}), definitions[name], search))
@@ -180,7 +198,7 @@ def _is_present(host: Host) -> bool:
 
 def _groups_by_unit(paths: Iterable[str]) -> Dict[str, str]:
     """Services and slices that hold processes, with their group."""
-    found = {}  # type: Dict[str, str]
+    found: Dict[str, str] = {}
     for path in sorted(paths):
         unit = cgroups.unit_of(path)
         at = ""
@@ -385,7 +403,7 @@ def _files(definition: Definition) -> Tuple[str, ...]:
 
 def _timer(name: str, known: Dict[str, Any], definition: Definition, search: Search) -> Timer:
     unit = _said(definition.settings, "Unit", "") or name[: -len(".timer")] + ".service"
-    commands = []  # type: List[str]
+    commands: List[str] = []
     if type_of(unit) == "service" and kind_of(unit):
         setting = search.definition(unit).settings.get("ExecStart")
         commands = setting.meaning or [] if setting is not None else []

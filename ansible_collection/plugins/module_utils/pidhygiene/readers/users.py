@@ -81,7 +81,7 @@ class Users(NamedTuple):
 
 def read(host: Host) -> Users:
     """Never raises."""
-    gaps = []  # type: List[Gap]
+    gaps: List[Gap] = []
 
     def lines(path: str, needed: bool) -> List[str]:
         try:
@@ -95,8 +95,8 @@ def read(host: Host) -> Users:
 
     passwd = lines("/etc/passwd", True)
     users = parse_passwd(passwd)
-    by_name = {}  # type: Dict[str, User]
-    by_uid = {}  # type: Dict[int, User]
+    by_name: Dict[str, User] = {}
+    by_uid: Dict[int, User] = {}
     for user in users:
         by_name.setdefault(user.name, user)
         by_uid.setdefault(user.uid, user)
@@ -115,7 +115,7 @@ def read(host: Host) -> Users:
 
 
 def _memberships(groups: Tuple[Group, ...]) -> Dict[str, Tuple[int, ...]]:
-    found = {}  # type: Dict[str, Tuple[int, ...]]
+    found: Dict[str, Tuple[int, ...]] = {}
     for group in groups:
         for member in group.members:
             found[member] = found.get(member, ()) + (group.gid,)
@@ -123,7 +123,7 @@ def _memberships(groups: Tuple[Group, ...]) -> Dict[str, Tuple[int, ...]]:
 
 
 def _group_names(groups: Tuple[Group, ...]) -> Dict[int, Tuple[str, ...]]:
-    found = {}  # type: Dict[int, Tuple[str, ...]]
+    found: Dict[int, Tuple[str, ...]] = {}
     seen = set()
     for group in groups:
         if group.name not in seen:
@@ -183,7 +183,7 @@ def parse_uid_min(lines: List[str]) -> int:
 
 def parse_nsswitch(lines: List[str], compat_entries: bool = False) -> Tuple[str, ...]:
     """The sources for users and groups that are answered by others, in order, once each."""
-    found = []  # type: List[str]
+    found: List[str] = []
     for line in lines:
         database, colon, sources = line.partition("#")[0].partition(":")
         if not colon or database.strip() not in ("passwd", "group", "initgroups", "passwd_compat"):

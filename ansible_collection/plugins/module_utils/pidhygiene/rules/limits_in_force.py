@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, marks, wording
+from .. import headroom, marks, sessions, wording
 from ..model import (
     CRIT, FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
@@ -21,23 +21,25 @@ def _limit_gaps(evidence: Any) -> List[Verdict]:
 
 @rule(
     "PH-LIM-001", "User close to RLIMIT_NPROC", CRIT, "su, ssh and exec fail with EAGAIN",
-    ("processes", "details", "user_namespaces"), ("users", "zombies"),
+    ("processes", "details", "user_namespaces"), ("users", "zombies", "limits_conf", "budgets"),
 )
 def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
-    for uid, limits in sorted(_limits_by_user(evidence).items()):
-        if uid not in counts:
-            continue
-        if counts[uid].uncertain:
+    in_force = _limits_by_user(evidence)
+    for uid in sorted(counts):
+        limits = {soft: _shared_limit(soft, pids) for soft, pids in in_force.get(uid, {}).items()}
+        session = _next_session(evidence, uid)
+        if session is not None:
+            limits.setdefault(session[0], session[1])
+        if limits and counts[uid].uncertain:
             yield Unknown(evidence.user_namespaces.gaps)
-        for soft, pids in sorted(limits.items()):
-            share = counts[uid].tasks / float(soft)
-            if share < policy["headroom.warn"]:
+        for soft, source in sorted(limits.items()):
+            if counts[uid].tasks < policy["headroom.warn"] * soft:
                 yield Passed()
             else:
-                yield _nproc_finding(evidence, policy, uid, counts[uid], soft, pids)
+                yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source)
 
 
 def _limits_by_user(evidence: Any) -> Dict[int, Dict[int, List[int]]]:
@@ -53,7 +55,29 @@ def _limits_by_user(evidence: Any) -> Dict[int, Dict[int, List[int]]]:
     return found
 
 
-def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserTasks, soft: int, pids: List[int]) -> Finding:
+def _shared_limit(soft: int, pids: List[int]) -> Seen:
+    return Seen("/proc/%d/limits" % min(pids), "Max processes %d (soft), shared by %s" % (soft, wording.noun(len(pids), "process", "processes")))
+
+
+def _next_session(evidence: Any, uid: int) -> Optional[Tuple[int, Seen]]:
+    """Soft NPROC that limits.conf gives the user's next session, and the line. A line for everybody counts only where the user can log in."""
+    if uid == 0 or not evidence.has("limits_conf") or not evidence.has("users") or evidence.limits_conf.flavour is None:
+        return None
+    user = evidence.users.by_uid.get(uid)
+    account = evidence.users.account(user.name) if user is not None else None
+    if account is None:
+        return None
+    session = sessions.of_user(evidence, account)
+    line = session.winners.get(("nproc", "soft"))
+    soft = session.limits["nproc"][0]
+    if not session.opened or line is None or not FORKS_NEVER < soft < UNLIMITED:
+        return None
+    if line.domain == "*" and user not in sessions.logins(evidence):
+        return None
+    return soft, sessions.seen(line)
+
+
+def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserTasks, soft: int, source: Seen) -> Finding:
     share = counted.tasks / float(soft)
     failing = share >= policy["headroom.fail"]
     name = wording.user_name(evidence, uid)
@@ -67,7 +91,7 @@ def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserT
             name, counted.tasks, soft, wording.percent(share), ": " + why if why else "", cure),
         evidence=(
             Seen("/proc/*/status", "%d tasks with real uid %d, threads and zombies included" % (counted.tasks, uid)),
-            Seen("/proc/%d/limits" % min(pids), "Max processes %d (soft), shared by %s" % (soft, wording.noun(len(pids), "process", "processes"))),
+            source,
         ),
         binding="RLIMIT_NPROC of %s: %d of %d" % (name, counted.tasks, soft),
         remedy=Remedy("unit_limits", (("user", name), ("nproc", 2 * soft))),

@@ -80,6 +80,9 @@ def test_signals_are_told_apart(containers):
     text = " ".join(finding["message"] for finding in findings)
     assert LEAKING[:12] in text
     assert REAPED[:12] not in text, "tini waits for SIGTERM"
+    init = containers.run(["pgrep", "-x", "tini"]).stdout.strip()
+    mask = int(next(line.split()[1] for line in containers.read(f"/proc/{init}/status").splitlines() if line.startswith("SigBlk")), 16)
+    assert not mask & 1 << 14, "and the kernel shows it as not blocked meanwhile"
 
 
 def test_all_have_a_limit(containers):

@@ -209,3 +209,9 @@ def test_names_of_groups(path, expected):
 
 def test_pods():
     assert is_pod("/kubepods/besteffort/pod0f1/" + ID) and not is_pod(GROUP)
+
+
+def test_an_init_that_waits_for_signals_looks_unblocked_meanwhile():
+    """Seen with tini on a real host: sigtimedwait(2) lifts the block while it waits."""
+    assert judge(container(program="/usr/bin/tini"), "PH-CTR-004").status == "pass"
+    assert judge(container().file("/proc/5000/task/5000/wchan", "do_sigtimedwait"), "PH-CTR-004").status == "pass"

@@ -230,3 +230,60 @@ def test_minions_that_cannot_be_looked_at_are_unknown():
     host = supervised()
     minion(host, 1001, 1, 9000.0, 1000, name="other", argv=("other",))
     assert judge(host.forbid("/proc/1001/environ"), "PH-ORP-007").status == "unknown"
+
+
+CONF = "[supervisord]\n[include]\nfiles = conf.d/*.conf\n"
+
+
+def configured(host, program="[program:salt-minion]\ncommand=/usr/bin/salt-minion ; as installed\n"):
+    return host.file("/etc/supervisor/supervisord.conf", CONF).file("/etc/supervisor/conf.d/salt.conf", program)
+
+
+@pytest.mark.case("PH-ORP-004", "fires")
+def test_a_program_that_left_children_behind():
+    finding = judge(configured(leaked()), "PH-ORP-004").only("warn")
+    assert "has left processes of salt-minion behind" in finding["message"]
+    assert finding["subject"]["id"] == "/etc/supervisor/conf.d/salt.conf [salt-minion]"
+
+
+@pytest.mark.case("PH-ORP-004", "silent")
+def test_the_default_alone_is_information():
+    assert judge(configured(supervised()), "PH-ORP-004").only("info")
+
+
+@pytest.mark.case("PH-ORP-004", "silent")
+@pytest.mark.parametrize("key", ("killasgroup", "stopasgroup"))
+def test_either_setting_is_enough(key):
+    assert judge(configured(leaked(), "[program:salt-minion]\n%s = True\n" % key), "PH-ORP-004").status == "pass"
+
+
+@pytest.mark.case("PH-ORP-004", "unreadable")
+def test_an_unreadable_configuration_is_unknown():
+    assert judge(configured(supervised()).forbid("/etc/supervisor/conf.d/salt.conf"), "PH-ORP-004").only("unknown")
+    assert judge(supervised(), "PH-ORP-004").status == "unknown", "it must be somewhere"
+    assert judge(configured(supervised(), "no section\n"), "PH-ORP-004").only("unknown")
+    assert judge(SimulatedHost(), "PH-ORP-004").status == "n/a"
+
+
+def generations(main=9000.0, argv=("/opt/shop",), **unit):
+    host = SimulatedHost().unit("shop.service", **dict({"MainPID": 3000, "ControlGroup": "/system.slice/shop.service"}, **unit))
+    host.process(3000, 1, "shop", argv=("/opt/shop",), start=main, cgroup="/system.slice/shop.service")
+    return host.process(2500, 1, "shop", argv=argv, start=90000, cgroup="/system.slice/shop.service")
+
+
+@pytest.mark.case("PH-ORP-005", "fires")
+def test_an_old_generation_beside_the_new_one():
+    finding = judge(generations(), "PH-ORP-005").only("fail")
+    assert "shop.service runs shop twice: 1 process is (2500) from before its main process 3000" in finding["message"]
+
+
+@pytest.mark.case("PH-ORP-005", "silent")
+def test_draining_helpers_and_what_another_rule_tells():
+    assert judge(generations(main=600.0), "PH-ORP-005").status == "pass"
+    assert judge(generations(argv=("/opt/helper",)), "PH-ORP-005").status == "pass"
+    assert judge(generations(KillMode="process").file("/etc/systemd/system/shop.service", "[Service]\nKillMode=process\n"), "PH-ORP-005").status == "pass"
+
+
+@pytest.mark.case("PH-ORP-005", "unreadable")
+def test_members_that_cannot_be_told_are_unknown():
+    assert judge(generations().forbid("/proc/2500/cgroup"), "PH-ORP-005").status == "unknown"

@@ -38,6 +38,7 @@ class Signals(NamedTuple):
     caught: bool
     blocked: bool  # in a thread at least: it is read from a signal descriptor or waited for
     ignored: bool
+    waited_for: bool  # a thread is in sigtimedwait(2): the kernel shows what it waits for as not blocked meanwhile (kernel/signal.c do_sigtimedwait)
 
 
 class Container(NamedTuple):
@@ -108,7 +109,8 @@ def is_pod(path: str) -> bool:
 def _signals(host: Host, pid: int, gaps: List[Gap]) -> Optional[Signals]:
     base = "/proc/%d/task" % pid
     try:
-        threads = [parse_status(host.read("%s/%s/status" % (base, name))) for name in host.list(base)[:THREADS_READ]]
+        names = host.list(base)[:THREADS_READ]
+        threads = [parse_status(host.read("%s/%s/status" % (base, name))) for name in names]
     except Missing:
         return None
     except HostError as error:
@@ -119,8 +121,15 @@ def _signals(host: Host, pid: int, gaps: List[Gap]) -> Optional[Signals]:
         return None
     return Signals(
         any(each.caught & SIGTERM for each in threads), any(each.blocked & SIGTERM for each in threads),
-        any(each.ignored & SIGTERM for each in threads),
+        any(each.ignored & SIGTERM for each in threads), any(_waits_for_signals(host, "%s/%s" % (base, name)) for name in names),
     ) if threads else None
+
+
+def _waits_for_signals(host: Host, thread: str) -> bool:
+    try:
+        return "sigtimedwait" in host.read_text(thread + "/wchan")
+    except HostError:
+        return False
 
 
 def _descendants(table: ProcessTable, pid: int) -> List[int]:

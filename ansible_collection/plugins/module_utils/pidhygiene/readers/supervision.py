@@ -12,6 +12,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from . import supervisor_conf
 from .processes import Command, Process, ProcessTable, read_command
 from .units import Unit
 
@@ -56,8 +57,10 @@ class Supervision(NamedTuple):
     strays: Tuple[Stray, ...]
     pid_files: Tuple[PidFile, ...]
     instances: Tuple[Tuple[Instance, ...], ...]  # of the same command and user: two or more, one of them kept
+    configurations: Tuple[supervisor_conf.Configuration, ...]
     commands: Dict[int, Command]
     gaps: Tuple[Gap, ...]
+    configuration_gaps: Tuple[Gap, ...]
 
 
 def read(host: Host, table: ProcessTable, units: Iterable[Unit]) -> Supervision:
@@ -82,8 +85,12 @@ def read(host: Host, table: ProcessTable, units: Iterable[Unit]) -> Supervision:
     for unit in units:
         if unit.main_pid in live and unit.main_pid not in supervisors:
             kept[live[unit.main_pid].pid] = unit.id
+    configuration_gaps: List[Gap] = []
+    configurations = [supervisor_conf.read(
+        host, pid, read_command(host, live[pid]).arguments, _root(table, pid), configuration_gaps) for pid in supervisors]
     return Supervision(
-        supervisors, managed, tuple(strays), _pid_files(host, units, gaps), _instances(host, table, live, kept, commands), commands, tuple(gaps))
+        supervisors, managed, tuple(strays), _pid_files(host, units, gaps), _instances(host, table, live, kept, commands),
+        tuple(each for each in configurations if each is not None), commands, tuple(gaps), tuple(configuration_gaps))
 
 
 def _is_supervisor(host: Host, process: Process) -> bool:
@@ -93,6 +100,12 @@ def _is_supervisor(host: Host, process: Process) -> bool:
         return False
     arguments = read_command(host, process).arguments[1:4]
     return any(each.rsplit("/", 1)[-1] == "supervisord" for each in arguments[:1]) or "supervisor.supervisord" in arguments
+
+
+def _root(table: ProcessTable, pid: int) -> str:
+    """Of a supervisord in a container: the files it sees."""
+    status = table.status.get(pid)
+    return "/proc/%d/root" % pid if status is not None and len(status.ns_pids) > 1 else "/"
 
 
 def leader_gone(table: ProcessTable, number: int, member: Process) -> bool:

@@ -53,6 +53,8 @@ RULES = (
     orphans.supervised_tree_leaked,
     orphans.duplicate_instances,
     orphans.pidfile_lies,
+    orphans.supervisor_leaves_children,
+    orphans.members_not_descended,
     orphans.daemon_outside_units,
     orphans.salt_answers_twice,
     time_zone.sources_disagree,

@@ -243,12 +243,19 @@ def init_passes_over_sigterm(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for container in known:
         if container.signals is None:
             continue
-        if container.signals.caught or container.signals.blocked:
+        if _handles_sigterm(container):
             yield Passed()
         else:
             alike.setdefault(_subject(container).key, []).append(container)
     for key in sorted(alike):
         yield _passes_over(alike[key])
+
+
+def _handles_sigterm(container: Container) -> bool:
+    """Small inits wait for every signal; what they wait for looks unblocked, and only root sees that they wait."""
+    signals = container.signals
+    return wording.base_name(container.command.program) in REAPERS - SHELLS or bool(
+        signals and (signals.caught or signals.blocked or signals.waited_for))
 
 
 def _passes_over(alike: List[Container]) -> Finding:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-ORP: programs that run without the one who should keep them, twice, or under a wrong number."""
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from .. import wording
 from ..model import (
@@ -234,6 +234,105 @@ def _lying(file: PidFile, lie: str) -> Finding:
 
 
 @rule(
+    "PH-ORP-004", "supervisord configured to leak", MED, "a program that is stopped leaves its children behind", NEEDS, USES,
+)
+def supervisor_leaves_children(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    """killasgroup=false is the default, and harmless for a single process: it warns where something was left behind."""
+    gaps = evidence.processes.gaps + evidence.supervision.configuration_gaps
+    if gaps:
+        yield Unknown(gaps)
+    if not evidence.supervision.supervisors:
+        yield NotApplicable("no supervisord runs here")
+        return
+    several, leaking = _programs_of_several(evidence), _programs_that_leaked(evidence)
+    quiet: List[Any] = []
+    for configuration in evidence.supervision.configurations:
+        for program in configuration.programs:
+            if program.kill_as_group or program.name not in several:
+                yield Passed()
+            elif program.name in leaking:
+                yield _leaves_children(program)
+            else:
+                quiet.append(program)
+    if quiet:
+        yield Finding(
+            INFO, SEVERITY_INFO, Subject("host", "supervisord without killasgroup"),
+            "supervisord kills the first process alone of %s, which run several: set stopasgroup and killasgroup for them." % (
+                wording.listed([program.name for program in quiet])),
+            evidence=tuple(Seen(shown(program.file), "%s: killasgroup is not set" % shown(program.name)) for program in quiet[:10]),
+            references=("RULES A6",),
+        )
+
+
+def _programs_of_several(evidence: Any) -> Set[str]:
+    """Names of programs whose process has live children. A process name may differ: then its group has the program's name."""
+    table, supervision = evidence.processes, evidence.supervision
+    return {
+        name for pid, label in supervision.managed.items() for name in (label.group, label.name)
+        if any(not table.processes[child].zombie for child in table.children.get(pid, ()))
+    }
+
+
+def _programs_that_leaked(evidence: Any) -> Set[str]:
+    """By the label of what is left, or of what stands in its place."""
+    supervision = evidence.supervision
+    twins = [(stray, _twin(evidence, stray)) for stray in supervision.strays]
+    return {
+        name for stray, twin in twins if twin is not None
+        for label in (stray.label, supervision.managed[twin]) if label is not None for name in (label.group, label.name)
+    }
+
+
+def _leaves_children(program: Any) -> Finding:
+    return Finding(
+        WARN, MED, Subject("file", "%s [%s]" % (program.file, program.name)),
+        "supervisord has left processes of %s behind, because it kills the first one alone: set stopasgroup=true and killasgroup=true in %s." % (
+            shown(program.name), shown(program.file)),
+        evidence=(Seen(shown(program.file), "stopasgroup=%s, killasgroup=%s" % (
+            str(program.stop_as_group).lower(), str(program.kill_as_group).lower())),),
+        references=("RULES A6",),
+    )
+
+
+@rule(
+    "PH-ORP-005", "Unit members not descended from its main process", MED, "an old generation works beside the new one",
+    ("processes", "details", "units", "leftovers"), ("users",),
+)
+def members_not_descended(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    """Where KillMode= leaves them on purpose, PH-SYS-006 tells it. A drained old generation and unlike helpers are left alone."""
+    gaps = evidence.processes.gaps + evidence.units.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
+    if gaps:
+        yield Unknown(gaps)
+    if not evidence.units.manager.present:
+        yield NotApplicable("systemd does not run this machine")
+        return
+    yield Passed()
+    for survivor in evidence.leftovers.survivors:
+        current = {survivor.commands[pid] for pid in survivor.members if pid in survivor.commands and survivor.commands[pid].arguments}
+        old = [pid for pid in survivor.left if survivor.commands.get(pid) in current
+               and evidence.processes.age(evidence.processes.processes[survivor.unit.main_pid]) > policy["units.drain_time"]]
+        if old:
+            yield _old_generation(evidence, survivor, old)
+
+
+def _old_generation(evidence: Any, survivor: Any, old: List[int]) -> Finding:
+    unit, table = survivor.unit, evidence.processes
+    name = wording.base_name(survivor.commands[old[0]].program)
+    return Finding(
+        FAIL, MED, Subject("unit", unit.id, unit.id + "|old generation"),
+        "%s runs %s twice: %s (%s) from before its main process %d, which started %s ago; end the old generation." % (
+            shown(unit.id), shown(name), wording.noun(len(old), "process is", "processes are"), ", ".join(map(str, old[:10])), unit.main_pid,
+            wording.duration(table.age(table.processes[unit.main_pid]))),
+        evidence=tuple(Seen("/proc/%d/cmdline" % pid, "%s, started %s ago" % (
+            wording.command_line(survivor.commands[pid].program, survivor.commands[pid].arguments),
+            wording.duration(table.age(table.processes[pid])))) for pid in old[:5]),
+        confidence=MEDIUM_CONFIDENCE,
+        remedy=Remedy("dedupe", (("keep", unit.main_pid), ("end", ",".join(map(str, old)))), disruptive=True),
+        references=("man:systemd.kill(5)",),
+    )
+
+
+@rule(
     "PH-ORP-006", "Daemon outside any unit", LOW, "it is lost at the next boot, and runs with the limits of a login",
     ("processes", "details", "units", "supervision"), ("users",),
 )
@@ -272,7 +371,7 @@ def _left_by_a_login(evidence: Any, process: Any) -> bool:
     if detail is None or detail.login_uid is None or process.ppid != 1 or process.tty or process.comm in OF_SESSIONS:
         return False
     in_session = detail.unit is not None and detail.unit.startswith("session-") and detail.unit.endswith(".scope")
-    return (in_session or detail.unit_group == "/") and evidence.processes.age(process) > DAEMON_S
+    return bool((in_session or detail.unit_group == "/") and evidence.processes.age(process) > DAEMON_S)
 
 
 def _by_hand(evidence: Any, process: Any, uid: int, detail: Any) -> Finding:

@@ -74,6 +74,16 @@ def test_the_number_of_the_session_was_given_again():
     assert judge(host, "PH-ORP-001").only("fail")
 
 
+@pytest.mark.case("PH-ORP-001", "fires")
+def test_adopted_by_the_init_of_a_container():
+    """INCIDENTS O7: its parent is tini, not PID 1."""
+    host = SimulatedHost().process(1900, 1, "tini", start=20000)
+    host.process(2000, 1900, "supervisord", exe="/usr/bin/python3", argv=("/usr/bin/python3", "/usr/bin/supervisord", "-n"), start=19000, cgroup=GROUP)
+    minion(host, 2001, 2000, 400.0, 2000)
+    minion(host, 1501, 1900, 9000.0, 2000, first=2)
+    assert "(pids 1503)" in judge(host, "PH-ORP-001").only("fail")["message"]
+
+
 @pytest.mark.case("PH-ORP-001", "silent")
 def test_a_healthy_tree():
     assert judge(supervised(), "PH-ORP-001").status == "pass"
@@ -145,6 +155,7 @@ def test_two_units_of_one_command_are_meant():
 @pytest.mark.case("PH-ORP-002", "unreadable")
 def test_unreadable_processes_are_unknown():
     assert judge(service(uid=33).forbid("/proc/3500/stat"), "PH-ORP-002").status == "unknown"
+    assert judge(service().forbid("/proc/3500/cwd"), "PH-ORP-002").status == "unknown", "it may be elsewhere"
 
 
 def forking(text="3000\n", written=NOW - 8999, uptime=UPTIME, **unit):

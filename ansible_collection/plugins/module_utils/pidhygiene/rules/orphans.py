@@ -136,7 +136,10 @@ def _unsupervised(evidence: Any, root: Stray, strays: List[Stray]) -> Finding:
 )
 def duplicate_instances(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """The same command of the same user in the same place, kept by a unit or supervisord once, and once by nobody."""
-    gaps = evidence.processes.gaps
+    unplaced = tuple(
+        Gap("/proc/%d/cwd" % each.process.pid, "working directory or mount namespace of a look-alike could not be read")
+        for alike in evidence.supervision.instances for each in alike if not (each.place and each.root))
+    gaps = evidence.processes.gaps + unplaced
     if gaps:
         yield Unknown(gaps)
     yield Passed(len(evidence.supervision.managed) or 1)

@@ -16,6 +16,7 @@ from .readers import (
     cron,
     distribution,
     fork_failures,
+    identity,
     kernel_budgets,
     leftovers,
     limits_conf,
@@ -89,6 +90,7 @@ SOURCES = (
     Source("systemd", (), lambda host, seen: units.ask(host)),  # it answers while the sources between here and "units" are read
     Source("boot_id", (), lambda host, seen: host.read_text("/proc/sys/kernel/random/boot_id").strip()),
     Source("users", (), lambda host, seen: users.read(host)),
+    Source("identity", (), lambda host, seen: identity.read(host)),
     Source("distribution", (), lambda host, seen: distribution.read(host)),
     Source("packages", (), lambda host, seen: packages.read(host)),
     Source("processes", (), lambda host, seen: processes.read(host)),

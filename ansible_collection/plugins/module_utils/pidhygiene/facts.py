@@ -9,12 +9,13 @@ units that run with nothing but the manager's defaults are left out, and the def
 import hashlib
 from typing import Any, Dict
 
-from . import facts_time, wording
+from . import facts_time, restarts, wording
 from .text import shown
 
-SOURCES = ("budgets", "cron", "details", "packages", "processes", "time_sync", "time_zone", "units", "users")
+SOURCES = ("budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "users")
 COMPARED = ("nproc", "nofile", "memlock")  # running limits told for every unit with a process
 MOST_UNITS = 400
+MOST_RESTARTS = 100
 
 
 def collect(evidence: Any) -> Dict[str, Any]:
@@ -23,6 +24,12 @@ def collect(evidence: Any) -> Dict[str, Any]:
         found["kernel"] = {"pid_max": evidence.budgets.pid_max, "threads_max": evidence.budgets.threads_max}
     if evidence.has("packages"):
         found["packages"] = {name: shown(version) for name, version in sorted(evidence.packages.versions.items())}
+    if evidence.has("identity"):
+        found["identity"] = {"ssh_host_keys": evidence.identity.ssh_host_keys, "salt_minion_id": shown(evidence.identity.salt_minion_id)}
+    found["restarts"] = [
+        {"unit": shown(each.unit), "when": shown(each.when), "randomized": shown(each.randomized), "source": shown(each.source)}
+        for each in restarts.scheduled(evidence)[:MOST_RESTARTS]
+    ]
     if evidence.has("details"):
         found["pid1_limits"] = _running(evidence.details.manager_limits)
     if evidence.has("units") and evidence.units.manager.present:

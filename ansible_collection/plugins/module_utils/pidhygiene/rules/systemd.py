@@ -6,12 +6,11 @@ import fnmatch
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
-from .. import marks, wording
+from .. import marks, restarts, wording
 from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
-from ..readers.cron import restarted
 from ..readers.unit_files import LATER_FILE, LIMIT_KEYS, SHADOWED, Ineffective, Setting, kind_of
 from ..text import masked, shown
 
@@ -573,7 +572,9 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield Passed()  # a getty ends with every logout
         else:
             yield _restarted(unit, before, policy)
-    yield from _scheduled(evidence, policy)
+    for restart in restarts.scheduled(evidence):
+        if not _owned(restart.service, policy):
+            yield _inventory(restart)
 
 
 def _restarted(unit: Any, before: Optional[Dict[str, int]], policy: Any) -> Verdict:
@@ -593,40 +594,15 @@ def _restarted(unit: Any, before: Optional[Dict[str, int]], policy: Any) -> Verd
     )
 
 
-def _scheduled(evidence: Any, policy: Any) -> Iterator[Finding]:
-    """Timers, cron lines and RuntimeMaxSec= that end or restart a daemon."""
-    units = evidence.units
-    for timer in units.timers:
-        for service, command in [(service, line) for line in timer.commands for service in restarted(line)]:
-            target = _unit_name(service)
-            if timer.active is not False and not _owned(service, policy):
-                yield _inventory(timer.id, target, "%s (%s)" % (timer.id, ", ".join(timer.schedule) or "no schedule"), timer.file, command)
-    for unit in sorted(units.units.values()):
-        if unit.runtime_max_us != UNLIMITED and unit.restart not in ("", "no") and unit.type != "oneshot":
-            setting = unit.configured.get("RuntimeMaxSec")
-            if not _owned(unit.id, policy):
-                place = "%s:%d" % (setting.file, setting.line) if setting is not None and setting.file else "systemd"
-                yield _inventory(unit.id, unit.id, "RuntimeMaxSec= after %s" % wording.duration(unit.runtime_max_us / 1e6), place,
-                                 "RuntimeMaxSec=%s" % (setting.value if setting is not None else ""))
-    if evidence.has("cron"):
-        for restart in evidence.cron.restarts():
-            if not _owned(restart.service, policy):
-                how = "%s every %s" % (restart.source, wording.duration(restart.interval_s))
-                yield _inventory(restart.source, _unit_name(restart.service), how, restart.source, restart.line)
-
-
-def _unit_name(service: str) -> str:
-    return service if kind_of(service) else service + ".service"
-
-
 def _owned(service: str, policy: Any) -> bool:
-    return _allowed(service, policy["restarts.owned"]) or _allowed(_unit_name(service), policy["restarts.owned"])
+    unit = service if kind_of(service) else service + ".service"
+    return _allowed(service, policy["restarts.owned"]) or _allowed(unit, policy["restarts.owned"])
 
 
-def _inventory(job: str, target: str, how: str, place: str, line: str) -> Finding:
+def _inventory(restart: Any) -> Finding:
     return Finding(
-        INFO, LOW, Subject("job", "%s: %s" % (job, target)),
+        INFO, LOW, Subject("job", "%s: %s" % (restart.job, restart.unit)),
         "%s restarts %s on schedule, and no owner is named in restarts.owned; name one, or find out what the restart hides." % (
-            shown(how), shown(target)),
-        evidence=(Seen(place, masked(line)),), confidence=MEDIUM_CONFIDENCE,
+            shown(restart.how), shown(restart.unit)),
+        evidence=(Seen(restart.source, masked(restart.line)),), confidence=MEDIUM_CONFIDENCE,
     )

@@ -29,9 +29,9 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run a command in an empty folder, with nothing of Ansible's, Salt's or Python's in its environment; its output is kept, not its status."""
+    """Run a command in an empty folder, with nothing of Ansible's, Salt's, Python's or make's in its environment; its output is kept, not its status."""
     def run(*argv: object, cwd: Path = tmp_path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SALT_", "PYTHON"))}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SALT_", "PYTHON", "MAKE", "MFLAGS", "ARGS"))}
         clean.update({"LC_ALL": "C.UTF-8", "HOME": str(tmp_path), "COLUMNS": "100"}, **environment)
         return subprocess.run([str(each) for each in argv], cwd=cwd, env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout, check=False)

@@ -82,6 +82,11 @@ def test_the_salt_modules_hold_the_engine():
             for path in (REPOSITORY / "salt_modules/_utils/pidhygiene").rglob("*.py")} == engine_files()
 
 
+def succeed(argv, **options):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def tarball(tmp_path_factory):
     """The collection as ansible-galaxy builds it from what git knows."""
@@ -91,8 +96,7 @@ def tarball(tmp_path_factory):
         if (REPOSITORY / name).exists():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes((REPOSITORY / name).read_bytes())
-    subprocess.run([BIN / "ansible-galaxy", "collection", "build", "--output-path", place, place / "ansible_collection"],
-                   capture_output=True, text=True, check=True)
+    succeed([BIN / "ansible-galaxy", "collection", "build", "--output-path", place, place / "ansible_collection"])
     (built,) = place.glob("*.tar.gz")
     return built
 
@@ -111,10 +115,8 @@ def shipped(tmp_path_factory):
     """What Ansible sends to a host for the audit: name to (size, compressed size)."""
     place = tmp_path_factory.mktemp("shipped")
     environment = dict(os.environ, ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_REMOTE_TMP=str(place), ANSIBLE_LOCAL_TEMP=str(place / "local"))
-    subprocess.run(
-        [BIN / "ansible", "--playbook-dir", REPOSITORY / "playbooks", "-i", "localhost,", "-c", "local", "-e",
-         "ansible_python_interpreter=" + sys.executable, "localhost", "-m", "pidhygiene.host.audit_info", "-a", "rules=PH-PID-003"],
-        env=environment, capture_output=True, text=True, check=True)
+    succeed([BIN / "ansible", "--playbook-dir", REPOSITORY / "playbooks", "-i", "localhost,", "-c", "local", "-e",
+             "ansible_python_interpreter=" + sys.executable, "localhost", "-m", "pidhygiene.host.audit_info", "-a", "rules=PH-PID-003"], env=environment)
     (ball,) = place.rglob("AnsiballZ_audit_info.py")
     data = max(re.findall(r"[A-Za-z0-9+/=]{2000,}", ball.read_text()), key=len)
     with zipfile.ZipFile(io.BytesIO(base64.b64decode(data))) as archive:

@@ -27,6 +27,7 @@ from .readers import (
     processes,
     shell_limits,
     stuck,
+    supervision,
     sysctl_files,
     time_zone,
     units,
@@ -114,6 +115,7 @@ SOURCES = (
     Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
         host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
     Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),
+    Source("supervision", ("processes", "units"), lambda host, seen: supervision.read(host, seen.processes, seen.units.units.values())),
     Source("leftovers", ("units", "processes", "details"),
            lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
     Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(

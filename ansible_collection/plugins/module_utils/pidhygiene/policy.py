@@ -58,6 +58,7 @@ SETTINGS = (
     Setting("units.leftovers_allowed", "names",
             ("ssh*", "sshd*", "cron*", "crond*", "atd*", "docker*", "containerd*", "libvirtd*", "rescue*", "emergency*", "debug-shell*"),
             "unit patterns", "PH-SYS-006: processes left in these are wanted"),
+    Setting("units.drain_time", "seconds", 3600, "seconds", "PH-ORP-005: an old generation may finish its work for this long"),
     Setting("processes.ignore", "names", (), "command names", "programs that no rule speaks of"),
     Setting("sixteen_bit_pids", "flag", False, "", "PH-PID-003: software here needs pid_max at most 32768"),
     Setting("patch_window", "days", 30, "days", "time an update may wait for a restart"),

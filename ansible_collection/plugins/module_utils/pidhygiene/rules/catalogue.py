@@ -7,7 +7,7 @@ from typing import List, Sequence
 
 from ..model import Rule
 from . import (
-    containers, limits_conf_lines, limits_in_force, limits_promised, pid_space, self_checks, systemd, time_zone, zombies,
+    containers, limits_conf_lines, limits_in_force, limits_promised, orphans, pid_space, self_checks, systemd, time_zone, zombies,
 )
 
 RULES = (
@@ -50,6 +50,13 @@ RULES = (
     containers.no_pids_limit,
     containers.init_passes_over_sigterm,
     containers.probes_accumulate,
+    orphans.supervised_tree_leaked,
+    orphans.duplicate_instances,
+    orphans.pidfile_lies,
+    orphans.supervisor_leaves_children,
+    orphans.members_not_descended,
+    orphans.daemon_outside_units,
+    orphans.salt_answers_twice,
     time_zone.sources_disagree,
     time_zone.localtime_is_a_copy,
     time_zone.localtime_unusable,

@@ -12,6 +12,7 @@ from .host import Host, HostError
 from .readers import (
     cgroups,
     clock,
+    containers,
     cron,
     distribution,
     executables,
@@ -31,6 +32,7 @@ from .readers import (
     sessions,
     shell_limits,
     stuck,
+    supervision,
     sysctl_files,
     time_zone,
     units,
@@ -117,6 +119,8 @@ SOURCES = (
         host, limits_conf.flavour_of(seen.distribution, seen.packages), seen.pam_stacks.conf_files)),
     Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
         host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
+    Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),
+    Source("supervision", ("processes", "units"), lambda host, seen: supervision.read(host, seen.processes, seen.units.units.values())),
     Source("leftovers", ("units", "processes", "details"),
            lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
     Source("executables", ("processes", "details", "units"),

@@ -58,6 +58,7 @@ SETTINGS = (
     Setting("units.leftovers_allowed", "names",
             ("ssh*", "sshd*", "cron*", "crond*", "atd*", "docker*", "containerd*", "libvirtd*", "rescue*", "emergency*", "debug-shell*"),
             "unit patterns", "PH-SYS-006: processes left in these are wanted"),
+    Setting("units.drain_time", "seconds", 3600, "seconds", "PH-ORP-005: an old generation may finish its work for this long"),
     Setting("sessions.warn", "count", 50, "sessions", "PH-SES-001: leaked sessions that warn"),
     Setting("sessions.fail", "count", 1000, "sessions", "PH-SES-001: leaked sessions that fail"),
     Setting("sessions.warn_share", "share", 0.10, "of SessionsMax", "PH-SES-001: leaked sessions that warn"),

@@ -7,7 +7,8 @@ from typing import List, Sequence
 
 from ..model import Rule
 from . import (
-    deleted, jobs, limits_conf_lines, limits_in_force, limits_promised, pid_space, self_checks, sessions, systemd, time_zone, zombies,
+    containers, deleted, jobs, limits_conf_lines, limits_in_force, limits_promised, orphans, pid_space, self_checks, sessions, systemd,
+    time_zone, zombies,
 )
 
 RULES = (
@@ -45,6 +46,18 @@ RULES = (
     pid_space.stuck_tasks,
     pid_space.other_fork_budgets,
     pid_space.other_counted_budgets,
+    containers.init_does_not_reap,
+    containers.pids_budget,
+    containers.no_pids_limit,
+    containers.init_passes_over_sigterm,
+    containers.probes_accumulate,
+    orphans.supervised_tree_leaked,
+    orphans.duplicate_instances,
+    orphans.pidfile_lies,
+    orphans.supervisor_leaves_children,
+    orphans.members_not_descended,
+    orphans.daemon_outside_units,
+    orphans.salt_answers_twice,
     deleted.replaced_program,
     deleted.moved_aside,
     deleted.stale_libraries,

@@ -125,7 +125,7 @@ def session_per_job(evidence: Any, policy: Any) -> Iterator[Verdict]:
     rate = sum(runs_per_hour(job.schedule) for _table, job in cron.jobs() if job.schedule is not None)
     known = evidence.has("sessions") and evidence.has("details")
     leaks = [session for session in leaked(evidence) if session.service == service] if known else []
-    step = next(each for each in stack.steps if each.module == "pam_systemd.so")
+    step = [each for each in stack.steps if each.module == "pam_systemd.so"][0]
     wrong = rate >= policy["sessions.per_hour"] or len(leaks) >= MANY_LEAKED
     if not wrong and service == "crond":
         yield Passed()  # as the vendor ships it

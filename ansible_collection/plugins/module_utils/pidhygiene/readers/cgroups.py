@@ -136,7 +136,7 @@ def _read_group(host: Host, hierarchy: Hierarchy, path: str, kernel_has: Dict[st
     below = path[len(hierarchy.pids_root):] if hierarchy.pids_root != "/" and path.startswith(hierarchy.pids_root) else path
     base = (hierarchy.pids_mount or "") + below
     maximum, current = parse_count(host.read(base + "/pids.max")), parse_count(host.read(base + "/pids.current"))
-    optional = {}  # type: Dict[str, bytes]
+    optional: Dict[str, bytes] = {}
     missing = []
     for name in ("pids.peak", "pids.events", "pids.events.local"):
         if kernel_has.get(name, True):

@@ -19,6 +19,7 @@ help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to become root
+	@$(BIN)/python -c 'import os; [os.set_blocking(each, True) for each in (0, 1, 2)]'  # Ansible refuses others, which some terminals and runners hand down
 	@$(BIN)/ansible-playbook --inventory localhost, --connection local --extra-vars ansible_python_interpreter=$(abspath $(BIN)/python) $(ARGS) playbooks/audit.yml
 
 test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -38,6 +39,17 @@ def test_make_audit_is_of_this_machine_whatever_the_configuration_says(make: Run
     (clone / "ansible.cfg").write_text("[defaults]\ninventory = %s\n" % (tmp_path / "fleet"))
     succeeded(make("audit", ANSIBLE_INVENTORY=str(tmp_path / "fleet")))
     assert [path.name for path in (clone / "pidhygiene-report/results").iterdir()] == ["localhost.json"]
+
+
+def test_make_audit_under_a_runner_with_pipes_that_do_not_block(make: Run, clone: Path, tmp_path: Path) -> None:
+    succeeded(make("audit", "ARGS=--list-hosts"))  # makes the environment
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    done = subprocess.run(["make", "audit", "ARGS=--list-hosts"], cwd=clone, stdin=reading, capture_output=True, text=True, check=False,
+                          env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)})
+    os.close(reading)
+    os.close(writing)
+    assert "localhost" in succeeded(done).stdout
 
 
 def fake_python(folder: Path, script: str) -> Path:

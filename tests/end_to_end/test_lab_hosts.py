@@ -10,9 +10,10 @@ import pytest
 from doors import AUDIT, Run, inventory, result_of, succeeded
 from lab.fixtures import HostFactory
 from lab.host import LabHost
+from lab.machine import Machine
 
 
-def line(host: LabHost) -> str:
+def line(host: Machine) -> str:
     return " ".join([host.name] + ["%s=%s" % (name, json.dumps(value)) for name, value in host.ansible_variables().items()])
 
 
@@ -30,6 +31,12 @@ def test_two_distributions_and_a_host_that_is_gone(playbook: Run, tmp_path: Path
     said = json.loads((tmp_path / "pidhygiene-report/not-audited/gone.json").read_text())
     assert said["outcome"] == "unreachable" and "console" in said["next_step"]
     assert "3 targeted · 2 audited · 1 unreachable" in done.stdout
+
+
+def test_a_virtual_machine_with_the_unified_hierarchy(playbook: Run, tmp_path: Path, unified_machine: Machine) -> None:
+    succeeded(playbook("-i", inventory(tmp_path, line(unified_machine)), AUDIT, timeout=400))
+    result = result_of(tmp_path, unified_machine.name)
+    assert result["host"]["cgroup"] == "v2" and result["audit"]["visibility"] == "full" and result["audit"]["errors"] == []
 
 
 def test_a_user_who_is_not_root_gets_a_partial_view_that_says_so(playbook: Run, tmp_path: Path, new_host: HostFactory) -> None:

@@ -22,6 +22,7 @@ from pidhygiene.readers import processes
 BUSY = """
 import os, sys, threading, time
 sys.stdin.close()
+ready, is_ready = os.pipe()
 for number in range(60):
     if os.fork() == 0:
         if number % 3 == 0:
@@ -32,8 +33,12 @@ for number in range(60):
             os.setuid(20000 + number)
         for _ in range(number %% 5):
             threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+        os.write(is_ready, b"x")
         time.sleep(100)
         os._exit(0)
+seen = 0
+while seen < 40:  # the living two thirds
+    seen += len(os.read(ready, 40))
 print("ready", flush=True)
 time.sleep(100)
 """.replace("%%", "%")
@@ -46,7 +51,7 @@ def busy():
     assert parent.stdout is not None
     try:
         assert parent.stdout.readline() == b"ready\n"
-        time.sleep(0.5)  # threads have started, zombies have ended
+        time.sleep(0.5)  # the zombies have ended
         yield parent.pid
     finally:
         for child in psutil.Process(parent.pid).children(recursive=True):

@@ -311,7 +311,7 @@ def test_any_peer_is_survived(data):
         theirs.shutdown(socket.SHUT_WR)
         connection = bus._Connection.__new__(bus._Connection)
         connection._socket, connection._in, connection._destination = ours, bytearray(), ""
-        connection._calls, connection._first, connection._next = (), 1, 1
+        connection._calls, connection._first, connection._next, connection._in_flight = (), 1, 1, 1
         connection.allow(time.monotonic() + 5)
         ours.setblocking(False)
         try:
@@ -321,6 +321,27 @@ def test_any_peer_is_survived(data):
             connection.call(bus._get_all("/x")).body.properties(WANTED)
         except HostError:
             pass
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("kind, error", [(2, ""), (3, "org.freedesktop.DBus.Error.UnknownObject")])
+def test_the_header_tells_what_is_answered(order, kind, error):
+    data = message(order, b"", kind=kind, reply_to=4711, error=error)
+    size = struct.unpack_from(order + "I", data, 12)[0]
+    assert bus._answer_fields(data, size, order) == (4711, error)
+    assert bus._usual_fields(data, size, order) is not None
+
+
+@given(st.sampled_from("<>"), st.binary(max_size=60), st.data())
+def test_any_header_is_survived(order, junk, draw):
+    data = bytearray(message(order, b"", error="org.freedesktop.DBus.Error.UnknownObject"))
+    at = draw.draw(st.integers(12, len(data)))
+    data[at:at + len(junk)] = junk
+    try:
+        serial, error = bus._answer_fields(bytes(data), draw.draw(st.integers(0, len(data) - 16)), order)
+    except Unreadable:
+        return
+    assert isinstance(serial, int) and isinstance(error, str)
 
 
 names = st.sampled_from(["Id", "LimitNPROC", "Delegate", "Other", "Another", "Status"])

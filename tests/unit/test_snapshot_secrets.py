@@ -35,3 +35,9 @@ def test_crontabs_and_shell_settings():
     for path in ("/etc/default/app", "/etc/sysconfig/app", "/etc/environment", "/etc/profile.d/a.sh", "/etc/profile"):
         assert without_secrets(path, text) == b"\nexport TZ=UTC\n  ulimit -n 5\n\n"
     assert without_secrets("/etc/sysconfig/clock", b"ZONE=Asia/Shanghai\n") == b"ZONE=Asia/Shanghai\n"
+
+
+def test_supervisord_configuration():
+    text = b"[unix_http_server]\npassword=hunter2\n[program:a]\ncommand=a --password hunter2\nenvironment=A=hunter2\nkillasgroup=true\n[include]\nfiles = conf.d/*.conf\n"
+    found = without_secrets("/etc/supervisor/supervisord.conf", text)
+    assert found == b"[unix_http_server]\n\n[program:a]\n\n\nkillasgroup=true\n[include]\nfiles = conf.d/*.conf\n"

@@ -184,7 +184,6 @@ next_step:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene import snapshot
 from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.audit import audit
 from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.host import LiveHost
 from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.policy import Policy, PolicyError
@@ -212,21 +211,29 @@ def main():
         supports_check_mode=True,
     )
     try:
-        result = _audit(module.params)
+        result = _audit(module, module.params)
     except PolicyError as error:
         module.fail_json(msg="The policy has mistakes: %s" % error, mistakes=[mistake._asdict() for mistake in error.mistakes])
     except NoSuchRule as error:
         module.fail_json(msg="%s." % error)
-    except (snapshot.NotASnapshot, OSError) as error:
-        module.fail_json(msg="The snapshot cannot be audited: %s." % error)
     except Exception as error:  # pylint: disable=broad-except
         module.fail_json(msg="The audit itself failed (%s: %s); this is a bug of pidhygiene." % (type(error).__name__, error))
     module.exit_json(changed=False, outcome="audited", result=result)
 
 
-def _audit(params):
-    host = snapshot.load(params["snapshot"]) if params["snapshot"] else LiveHost(deadline_s=params["deadline"])
+def _audit(module, params):
+    host = _recorded(module, params["snapshot"]) if params["snapshot"] else LiveHost(deadline_s=params["deadline"])
     return audit(host, Policy(params["policy"]), params["previous"], params["rules"], params["tags"])
+
+
+def _recorded(module, path):
+    # Imported where it is asked for: hosts compile whatever they import, at every audit.
+    from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene import snapshot
+
+    try:
+        return snapshot.load(path)
+    except (snapshot.NotASnapshot, OSError) as error:
+        module.fail_json(msg="The snapshot cannot be audited: %s." % error)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import select
 import socket
 import struct
 import time
+from functools import lru_cache
 from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from .answers import Denied, HostError, Missing, OutOfTime, Unreadable
@@ -21,7 +22,8 @@ PRIVATE_SOCKET = "/run/systemd/private"  # PID 1 itself, root only, works when d
 SYSTEM_BUS_SOCKETS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")
 STALL_S = 3.0  # a manager that says nothing for so long (stopped, or the machine is on its knees) is given up
 TOTAL_S = 10.0  # one question to the bus never takes longer, however busy it keeps us
-IN_FLIGHT = 128  # calls; their answers, about 2 MB, fit into the manager's send buffer (sd-bus asks for 8 MB)
+# Calls under way at once: their answers (15 KB for all properties of a unit) fit into the manager's send buffer, for which sd-bus asks 8 MB.
+IN_FLIGHT, SMALL_IN_FLIGHT = 128, 1024
 RUN = 4  # properties that are remembered together
 MESSAGE_LIMIT = 32 * 1024 * 1024  # bytes; 10,000 units make a list of about 2 MB
 DEPTH_LIMIT = 32  # nested containers, as in the specification
@@ -98,7 +100,7 @@ class UnitQuestion(object):
             for name in left:
                 self._asked.append((unit_id, name))
                 calls.append(_get(path, _interface(unit_id, name), name) if name else _get_all(path))
-        self._bus.ask(calls)
+        self._bus.ask(calls, SMALL_IN_FLIGHT if left != [""] else IN_FLIGHT)
 
     def _list(self, patterns: Names) -> List[Tuple[str, str]]:
         """Id and object path of the units to ask about."""
@@ -146,6 +148,7 @@ class _Connection(object):
     def __init__(self, deadline: float) -> None:
         self.allow(deadline)
         self._calls: Sequence["_Call"] = ()
+        self._in_flight = IN_FLIGHT
         self._first = self._next = 1  # serials: of the first of these calls, of the next one to send
         self._in = bytearray()
         self._destination = ""
@@ -209,17 +212,18 @@ class _Connection(object):
         self.ask([call])
         return next(self.replies())
 
-    def ask(self, calls: Sequence["_Call"]) -> None:
+    def ask(self, calls: Sequence["_Call"], in_flight: int = IN_FLIGHT) -> None:
         """Sends the first of these calls, after all replies to those before; ``replies`` sends the others."""
         self._first = self._next = self._first + len(self._calls)
-        self._calls = calls
-        self._send_until(self._first + IN_FLIGHT)
+        self._calls, self._in_flight = calls, in_flight
+        self._send_until(self._first + in_flight)
 
     def replies(self) -> Iterator[_Reply]:
         """In the order of the calls, each as soon as it is there; so many are under way at once that neither side waits for the other."""
         early = {}  # type: Dict[int, _Reply]
         for serial in range(self._first, self._first + len(self._calls)):
-            self._send_until(serial + IN_FLIGHT)
+            if self._next - serial < self._in_flight // 2:
+                self._send_until(serial + self._in_flight)
             while serial not in early:
                 heard = list(self._messages())
                 early.update(each for each in heard if serial <= each[0] < self._next)
@@ -251,13 +255,13 @@ class _Connection(object):
             done += start + body_size
             if message[1] in (METHOD_RETURN, ERROR):
                 order = "<" if message[0] == ord("l") else ">"
-                fields = dict(_Body(message[12 : 16 + fields_size], order, offset=4).value("a(yv)"))
-                error = str(fields.get(4) or "unnamed") if message[1] == ERROR else ""
+                answered, error = _answer_fields(message, fields_size, order)
+                error = (error or "unnamed") if message[1] == ERROR else ""
                 if error in SERVICE_UNKNOWN:
                     raise Missing("systemd", "no systemd manager here")
                 if error == "org.freedesktop.DBus.Error.AccessDenied":
                     raise Denied("systemd", "the bus refused this user")
-                yield fields.get(5, 0), _Reply(error, _Body(message[start:], order))
+                yield answered, _Reply(error, _Body(message[start:], order))
         del self._in[:done]
 
     def _send(self, data: bytes) -> None:
@@ -290,6 +294,41 @@ class _Connection(object):
         poll.register(self._socket, event)
         if left <= 0 or not poll.poll(left * 1000):
             _too_late()
+
+
+def _answer_fields(message: bytes, size: int, order: str) -> Tuple[int, str]:
+    """The serial that a message answers (0: none), and the name of its error, from its header."""
+    try:
+        fields = _usual_fields(message, size, order)
+    except (struct.error, IndexError):
+        _broken()
+    if fields is None:
+        fields = dict(_Body(message[12 : 16 + size], order, offset=4).value("a(yv)"))
+    serial, error = fields.get(5), fields.get(4)
+    return serial if isinstance(serial, int) else 0, error if isinstance(error, str) else ""
+
+
+def _usual_fields(message: bytes, size: int, order: str) -> Optional[Dict[int, Any]]:
+    """The header of a message that has fields of the usual types only, which need no decoder; else None."""
+    u32 = _U32[order].unpack_from
+    fields = {}  # type: Dict[int, Any]
+    at, end = 16, 16 + size
+    while at < end:
+        at = (at + 7) & ~7
+        code, kind = message[at], message[at + 1 : at + 4]
+        at += 4
+        if kind == b"\x01u\0":
+            fields[code] = u32(message, at)[0]
+            at += 4
+        elif kind in (b"\x01s\0", b"\x01o\0"):
+            length = u32(message, at)[0]
+            fields[code] = message[at + 4 : at + 4 + length].decode("utf-8", "surrogateescape")
+            at += length + 5
+        elif kind == b"\x01g\0":
+            at += message[at] + 2
+        else:
+            return None
+    return fields if at == end else None
 
 
 # -- the wire ----------------------------------------------------------------------------------------------------
@@ -485,9 +524,7 @@ class _Body(object):
         return values, at
 
 
-_KNOWN_TYPES = {}  # type: Dict[str, List[str]]
-
-
+@lru_cache(maxsize=256)
 def _complete(signature: bytes) -> str:
     """The signature of a variant: exactly one complete type."""
     text = signature.decode("ascii")
@@ -496,18 +533,15 @@ def _complete(signature: bytes) -> str:
     return text
 
 
+@lru_cache(maxsize=256)
 def _types(signature: str) -> List[str]:
     """The complete types that a signature is made of."""
-    if signature in _KNOWN_TYPES:
-        return _KNOWN_TYPES[signature]
     found = []
     at = 0
     while at < len(signature):
         end = _type_end(signature, at, 0)
         found.append(signature[at:end])
         at = end
-    if len(_KNOWN_TYPES) < 1000:  # a peer that sends ever new signatures must not fill a minion's memory
-        _KNOWN_TYPES[signature] = found
     return found
 
 

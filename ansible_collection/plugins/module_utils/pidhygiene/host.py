@@ -109,15 +109,15 @@ class Host(object):
         return True
 
 
-_KINDS = (
-    (stat_bits.S_ISREG, "file"),
-    (stat_bits.S_ISDIR, "dir"),
-    (stat_bits.S_ISLNK, "link"),
-    (stat_bits.S_ISFIFO, "fifo"),
-    (stat_bits.S_ISSOCK, "socket"),
-    (stat_bits.S_ISCHR, "char"),
-    (stat_bits.S_ISBLK, "block"),
-)
+_KINDS = {
+    stat_bits.S_IFREG: "file",
+    stat_bits.S_IFDIR: "dir",
+    stat_bits.S_IFLNK: "link",
+    stat_bits.S_IFIFO: "fifo",
+    stat_bits.S_IFSOCK: "socket",
+    stat_bits.S_IFCHR: "char",
+    stat_bits.S_IFBLK: "block",
+}
 
 
 class LiveHost(Host):
@@ -442,9 +442,8 @@ def _read_all(fd: int, path: str, limit: int) -> bytes:
 
 
 def _file_stat(found: os.stat_result) -> FileStat:
-    kind = next((name for test, name in _KINDS if test(found.st_mode)), "other")
     return FileStat(
-        kind, stat_bits.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_size,
+        _KINDS.get(stat_bits.S_IFMT(found.st_mode), "other"), stat_bits.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_size,
         found.st_dev, found.st_ino, found.st_nlink, found.st_mtime, found.st_ctime,
     )
 

@@ -32,6 +32,8 @@ _ERRORS: Dict[str, Type[HostError]] = {
 CRONTABS = ("/etc/crontab", "/etc/cron.d/", "/etc/anacrontab", "/var/spool/cron/")
 # Shell files full of other people's settings, of which readers take two things: limits and the time zone. The other lines are recorded empty.
 SHELL_SETTINGS = ("/etc/default/", "/etc/sysconfig/", "/etc/environment", "/etc/profile", "/etc/security/pam_env.conf")
+# supervisord's configuration holds passwords and environments: sections, includes and group settings are recorded, other lines empty.
+_READ_OF_SUPERVISOR = re.compile(rb"\[|[ \t]|(?i:files|stopasgroup|killasgroup)[ \t]*[=:]")
 _READ_OF_SETTINGS = re.compile(rb"\bTZ\b|\bulimit\b")
 
 
@@ -204,6 +206,8 @@ def without_secrets(path: str, data: bytes) -> bytes:
         return b"\n".join(_masked_line(line) for line in data.split(b"\n"))
     if path.startswith(SHELL_SETTINGS) and path != "/etc/sysconfig/clock":
         return b"\n".join(_masked_line(line) if _READ_OF_SETTINGS.search(line) else b"" for line in data.split(b"\n"))
+    if "supervis" in path and not path.startswith("/proc/"):
+        return b"\n".join(line if _READ_OF_SUPERVISOR.match(line) else b"" for line in data.split(b"\n"))
     if not path.startswith("/proc/"):
         return data
     if path.endswith("/environ"):

@@ -112,6 +112,7 @@ def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
     """Limits and usage of these groups and their ancestors. Never raises; what it could not read is in ``gaps``."""
     groups: Dict[str, Group] = {}
     gaps: List[Gap] = []
+    kernel_has: Dict[str, bool] = {}
     if hierarchy.pids_mount is None:
         return Cgroups(hierarchy, {}, (Gap("/proc/self/mountinfo", "no pids controller is mounted"),))
     for path in sorted({each for start in paths for each in ancestry(start)}):
@@ -119,7 +120,7 @@ def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
             gaps.append(Gap(path, "outside of this cgroup namespace"))
             continue
         try:
-            group = _read_group(host, hierarchy, path)
+            group = _read_group(host, hierarchy, path, kernel_has)
         except HostError as error:
             if not isinstance(error, Missing):
                 gaps.append(Gap(error.path, error.reason))
@@ -130,17 +131,28 @@ def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
     return Cgroups(hierarchy, groups, tuple(gaps))
 
 
-def _read_group(host: Host, hierarchy: Hierarchy, path: str) -> Group:
+def _read_group(host: Host, hierarchy: Hierarchy, path: str, kernel_has: Dict[str, bool]) -> Group:
+    """``kernel_has``: which of the newer files there are on this kernel; the first group that is there before and after finds out."""
     below = path[len(hierarchy.pids_root):] if hierarchy.pids_root != "/" and path.startswith(hierarchy.pids_root) else path
     base = (hierarchy.pids_mount or "") + below
+    maximum, current = parse_count(host.read(base + "/pids.max")), parse_count(host.read(base + "/pids.current"))
+    optional: Dict[str, bytes] = {}
+    missing = []
+    for name in ("pids.peak", "pids.events", "pids.events.local"):
+        if kernel_has.get(name, True):
+            try:
+                optional[name] = host.read(base + "/" + name)
+                kernel_has[name] = True
+            except Missing:
+                missing.append(name)
+            except HostError:
+                pass
+    inode = host.stat(base).ino
+    for name in missing:
+        kernel_has.setdefault(name, False)
     return Group(
-        path,
-        parse_count(host.read(base + "/pids.max")),
-        parse_count(host.read(base + "/pids.current")),
-        _optional(host, base + "/pids.peak"),
-        _event(host, base + "/pids.events"),
-        _event(host, base + "/pids.events.local"),
-        host.stat(base).ino,
+        path, maximum, current, _peak(optional.get("pids.peak", b"")), _event(optional.get("pids.events", b"")),
+        _event(optional.get("pids.events.local", b"")), inode,
     )
 
 
@@ -149,18 +161,18 @@ def parse_count(data: bytes) -> int:
     return UNLIMITED if text == b"max" else int(text)
 
 
-def _optional(host: Host, path: str) -> Optional[int]:
+def _peak(data: bytes) -> Optional[int]:
     try:
-        return parse_count(host.read(path))
-    except (HostError, ValueError):
+        return parse_count(data)
+    except ValueError:
         return None
 
 
-def _event(host: Host, path: str) -> Optional[int]:
+def _event(data: bytes) -> Optional[int]:
     try:
-        for line in host.read(path).splitlines():
+        for line in data.splitlines():
             if line.startswith(b"max "):
                 return int(line[4:])
-    except (HostError, ValueError):
+    except ValueError:
         pass
     return None

@@ -338,3 +338,20 @@ def _calendar() -> List[Tuple[int, int, int]]:
                 found.append((month, day, weekday))
                 weekday = (weekday + 1) % 7
     return found
+
+
+def shortest_pause(schedule: Schedule) -> Optional[int]:
+    """Seconds between two firings of one day, the shortest there is; where it fires once a day: a day. None when it never fires."""
+    if schedule.never:
+        return None
+    times = sorted(hour * 60 + minute for hour in schedule.hours for minute in schedule.minutes)
+    return min((later - earlier) * 60 for earlier, later in zip(times, times[1:])) if len(times) > 1 else 86400
+
+
+def runs_per_hour(schedule: Schedule) -> float:
+    """The mean over four years."""
+    if schedule.never:
+        return 0.0
+    calendar = _calendar()
+    days = sum(1 for month, day, weekday in calendar if _fires_on(schedule, month, day, weekday))
+    return len(schedule.hours) * len(schedule.minutes) * days / (24.0 * len(calendar))

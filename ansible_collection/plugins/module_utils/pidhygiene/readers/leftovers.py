@@ -1,6 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Processes in the group of a unit that its present main process did not start, where KillMode= lets them survive a stop.
+"""Processes in the group of a unit that its present main process did not start: KillMode= let them survive a stop, or the stop failed.
 
 Commands are read for the members of such units only, and only where something is left over.
 """
@@ -17,7 +17,7 @@ MOST = 100  # members whose command is read, per unit
 
 
 class Leaving(NamedTuple):
-    """One unit that stops without its children."""
+    """One unit, and what its present main process has not started."""
 
     unit: Unit
     left: Tuple[int, ...]  # pids, oldest first: not below the main process, and older than it
@@ -27,6 +27,7 @@ class Leaving(NamedTuple):
 
 class Leftovers(NamedTuple):
     units: Tuple[Leaving, ...]
+    survivors: Tuple[Leaving, ...]  # units whose stop ends every process, and that have older ones all the same; delegated ones apart
 
 
 def read(host: Host, units: Iterable[Unit], table: ProcessTable, details: Any) -> Leftovers:
@@ -35,10 +36,13 @@ def read(host: Host, units: Iterable[Unit], table: ProcessTable, details: Any) -
     for pid, detail in sorted(details.of.items()):
         if detail.unit is not None and pid in table.processes:
             members.setdefault(detail.unit, []).append(pid)
-    return Leftovers(tuple(
-        _leaving(host, unit, members.get(unit.id, []), table)
-        for unit in sorted(units) if unit.kill_mode in LEAVING and unit.running
-    ))
+    return Leftovers(
+        tuple(_leaving(host, unit, members.get(unit.id, []), table) for unit in sorted(units) if unit.kill_mode in LEAVING and unit.running),
+        tuple(each for each in (
+            _leaving(host, unit, members.get(unit.id, []), table)
+            for unit in sorted(units) if unit.kill_mode not in LEAVING and unit.running and not unit.delegate
+        ) if each.left),
+    )
 
 
 def _leaving(host: Host, unit: Unit, members: List[int], table: ProcessTable) -> Leaving:

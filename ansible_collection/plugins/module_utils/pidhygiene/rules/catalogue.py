@@ -6,7 +6,10 @@ import fnmatch
 from typing import List, Sequence
 
 from ..model import Rule
-from . import limits_conf_lines, limits_in_force, limits_promised, pid_space, self_checks, systemd, time_zone, zombies
+from . import (
+    containers, deleted, jobs, limits_conf_lines, limits_in_force, limits_promised, orphans, pid_space, self_checks, sessions, systemd,
+    time_zone, zombies,
+)
 
 RULES = (
     zombies.persistent_zombies,
@@ -43,6 +46,32 @@ RULES = (
     pid_space.stuck_tasks,
     pid_space.other_fork_budgets,
     pid_space.other_counted_budgets,
+    containers.init_does_not_reap,
+    containers.pids_budget,
+    containers.no_pids_limit,
+    containers.init_passes_over_sigterm,
+    containers.probes_accumulate,
+    orphans.supervised_tree_leaked,
+    orphans.duplicate_instances,
+    orphans.pidfile_lies,
+    orphans.supervisor_leaves_children,
+    orphans.members_not_descended,
+    orphans.daemon_outside_units,
+    orphans.salt_answers_twice,
+    deleted.replaced_program,
+    deleted.moved_aside,
+    deleted.stale_libraries,
+    deleted.bus_replaced,
+    deleted.core_services_replaced,
+    deleted.reboot_pending,
+    sessions.leaked_sessions,
+    sessions.logind_memory,
+    sessions.session_per_job,
+    sessions.abandoned_scopes,
+    sessions.sessions_refused,
+    sessions.logins_blocked,
+    jobs.overlapping_runs,
+    jobs.never_run,
     time_zone.sources_disagree,
     time_zone.localtime_is_a_copy,
     time_zone.localtime_unusable,

@@ -1,0 +1,324 @@
+"""PH-DEL through audit(): files replaced while they run, and what only looks so."""
+
+import pytest
+from pidhygiene.host import Denied, Missing
+from simulated import NOW, SimulatedHost, judge
+
+DAY = 86400.0
+SERVICE = "/system.slice/web.service"
+
+
+def running(path="/usr/sbin/web", unit="web.service", pid=700, nlink=0, installed=DAY, mark=" (deleted)", comm="web", **unit_properties):
+    """The unit runs a file that was deleted; ``installed``: seconds since the new one came, None: there is none."""
+    host = SimulatedHost()
+    group = "/system.slice/" + unit
+    host.process(pid, 1, comm, cgroup=group, exe=path + mark)
+    host.file(path + mark, "", nlink=nlink, ino=77, ctime=NOW - 90 * DAY)
+    if installed is not None:
+        host.file(path, "", ctime=NOW - installed)
+    host.file("/usr/lib/systemd/system/" + unit, "[Service]\nExecStart=%s\n" % path)
+    return host.unit(unit, **dict({"MainPID": pid, "ControlGroup": group, "FragmentPath": "/usr/lib/systemd/system/" + unit}, **unit_properties))
+
+
+def container(host, pid=700):
+    host.link("/proc/self/ns/mnt", "mnt:[1]").link("/proc/%d/ns/mnt" % pid, "mnt:[2]")
+    host.directory("/proc/%d/root" % pid)
+    host.stats["/proc/%d/root" % pid] = {"ino": 4711}
+    return host
+
+
+# -- PH-DEL-001
+
+
+@pytest.mark.case("PH-DEL-001", "fires")
+def test_a_replaced_program_warns_within_the_patch_window():
+    finding = judge(running(), "PH-DEL-001").only("warn")
+    assert finding["message"] == "web.service: web (700) runs /usr/sbin/web, which was replaced 24 h ago: restart web.service within 30 days."
+    assert finding["remedy"]["parameters"] == {"unit": "web.service"}
+
+
+@pytest.mark.case("PH-DEL-001", "fires")
+def test_beyond_the_patch_window_it_fails():
+    assert judge(running(installed=31 * DAY), "PH-DEL-001").only("fail")["severity"] == "HIGH"
+    assert judge(running(installed=3 * DAY), "PH-DEL-001", {"patch_window": 2}).only("fail")
+
+
+@pytest.mark.case("PH-DEL-001", "fires")
+def test_a_program_that_is_gone_fails():
+    assert "web.service cannot be started again" in judge(running(installed=None), "PH-DEL-001").only("fail")["message"]
+
+
+def test_workers_are_one_finding_with_their_main_process():
+    host = running()
+    for pid in range(701, 720):
+        host.process(pid, 700, "web", cgroup=SERVICE, exe="/usr/sbin/web (deleted)")
+    assert len(judge(host, "PH-DEL-001").findings) == 1
+
+
+def test_a_stranger_in_the_unit_does_not_ask_for_its_restart():
+    """needrestart issue 40: atop, started by a job, lives in cron's group."""
+    host = running()
+    host.process(700, 1, "web", cgroup=SERVICE, exe="/usr/sbin/other")
+    host.process(701, 1, "atop", cgroup=SERVICE, exe="/usr/bin/atop (deleted)").file("/usr/bin/atop (deleted)", "", nlink=0).file("/usr/bin/atop", "")
+    finding = judge(host, "PH-DEL-001").only("warn")
+    assert "it is not the main one of web.service" in finding["message"] and finding["remedy"] is None
+
+
+def test_a_containers_program_is_told_with_the_container():
+    host = container(running(installed=None))
+    host.file("/proc/700/root/usr/sbin/web", "")
+    assert "recreate the container" in judge(host, "PH-DEL-001").only("info")["message"]
+
+
+def test_a_sandboxed_service_is_no_container():
+    host = container(running(installed=None))
+    host.file("/proc/700/root/usr/sbin/web", "", ctime=NOW - 40 * DAY)
+    host.stats["/"] = {"ino": 4711}
+    assert judge(host, "PH-DEL-001").only("fail")
+
+
+@pytest.mark.parametrize("comm", ["dpkg", "rpm"])
+def test_while_an_update_runs_it_is_information(comm):
+    assert "look again" in judge(running().process(900, 1, comm), "PH-DEL-001").only("info")["message"]
+
+
+@pytest.mark.case("PH-DEL-001", "silent")
+@pytest.mark.parametrize("host", [
+    running(nlink=1),  # another hard link survives, or the file is really called so
+    running(path="/memfd:runc", installed=None),
+    running(path="/dev/zero", installed=None),
+    running(mark="", nlink=1, installed=None),
+    running(nlink=1).file("/usr/sbin/web (deleted)", "", nlink=1, ino=77),
+], ids=["link survives", "memfd", "zero", "alive", "literal name"])
+def test_what_only_looks_deleted_is_silent(host):
+    judged = judge(host, "PH-DEL-001")
+    assert judged.status == "pass" and judged.findings == []
+
+
+def overlay(host, literal=False):
+    """The root is an overlay; unless ``literal``, no file is really called "… (deleted)", which only stands for the magic link's target."""
+    host.file("/proc/self/mountinfo", "20 1 0:20 / / rw - overlay overlay rw\n" + host.files["/proc/self/mountinfo"].decode())
+    plain = host.stat
+
+    def stat(path, follow=True, root="/"):
+        if path.endswith(" (deleted)") and not literal:
+            raise Missing(path, "does not exist")
+        return plain(path, follow, root)
+
+    host.stat = stat
+    return host
+
+
+def test_on_an_overlay_a_covered_file_keeps_its_link_count():
+    assert judge(overlay(running(nlink=1)), "PH-DEL-001").only("warn")
+    assert judge(overlay(running(nlink=2)), "PH-DEL-001").status == "pass"
+    assert judge(overlay(running(nlink=1), literal=True), "PH-DEL-001").status == "pass"
+
+
+@pytest.mark.case("PH-DEL-001", "unreadable")
+def test_a_program_that_cannot_be_seen_is_unknown():
+    assert judge(running().forbid("/proc/700/exe"), "PH-DEL-001").status == "unknown"
+
+
+# -- PH-DEL-002
+
+
+def moved(text="/usr/sbin/web.old", comm="web", changed=3600.0, started=7200.0, wanted="/usr/sbin/web", exists=True):
+    host = SimulatedHost()
+    host.process(700, 1, comm, cgroup=SERVICE, exe=text, start=started).file(text, "", ctime=NOW - changed)
+    if exists:
+        host.file(wanted, "")
+    host.file("/usr/lib/systemd/system/web.service", "[Service]\nExecStart=%s -f\n" % wanted)
+    return host.unit("web.service", MainPID=700, ControlGroup=SERVICE, FragmentPath="/usr/lib/systemd/system/web.service")
+
+
+@pytest.mark.case("PH-DEL-002", "fires")
+def test_a_program_that_was_moved_aside_warns():
+    finding = judge(moved(), "PH-DEL-002").only("warn")
+    assert "is now called /usr/sbin/web.old, and /usr/sbin/web is another file: restart web.service" in finding["message"]
+
+
+@pytest.mark.case("PH-DEL-002", "fires")
+def test_a_program_that_was_moved_away_must_be_put_back():
+    assert "put it back" in judge(moved(exists=False), "PH-DEL-002").only("warn")["message"]
+
+
+@pytest.mark.case("PH-DEL-002", "silent")
+@pytest.mark.parametrize("host", [
+    moved(changed=9e6),  # a wrapper: web leads to web.old, which nobody has touched since
+    moved(text="/usr/sbin/apache2", comm="apache2"),
+    moved(text="/usr/sbin/web"),
+    moved(text="/usr/bin/python3.11", comm="python3"),
+], ids=["wrapper", "another program", "the same", "interpreter"])
+def test_wrappers_and_interpreters_are_silent(host):
+    assert judge(host, "PH-DEL-002").status == "pass"
+
+
+def test_a_link_to_the_running_file_is_silent():
+    host = moved()
+    host.remove("/usr/sbin/web").link("/usr/sbin/web", "web.old")
+    assert judge(host, "PH-DEL-002").status == "pass"
+
+
+@pytest.mark.case("PH-DEL-002", "unreadable")
+def test_a_main_process_that_cannot_be_seen_is_unknown():
+    assert judge(moved().forbid("/proc/700/exe"), "PH-DEL-002").status == "unknown"
+
+
+# -- PH-DEL-003
+
+MAPS = """55d0c0000000-55d0c0001000 r-xp 00000000 08:01 100 /usr/sbin/web
+7f0000000000-7f0000001000 r--p 00000000 08:01 200 %(path)s (deleted)
+7f0000001000-7f0000002000 %(mode)s 00001000 08:01 %(inode)d                    %(path)s (deleted)
+7ffc00000000-7ffc00001000 r-xp 00000000 00:00 0 [vdso]
+"""
+
+
+def mapping(path="/usr/lib/libssl.so.3", mode="r-xp", inode=200, installed=DAY):
+    host = running(mark="", nlink=1, installed=None)
+    host.file("/usr/sbin/web", "")
+    host.file("/proc/700/maps", MAPS % {"path": path, "mode": mode, "inode": inode})
+    if installed is not None:
+        host.file(path, "", ctime=NOW - installed)
+    return host
+
+
+@pytest.mark.case("PH-DEL-003", "fires")
+def test_a_replaced_library_is_one_finding_for_all_its_services():
+    host = mapping()
+    host.process(800, 1, "mail", cgroup="/system.slice/mail.service").file("/proc/800/maps", host.files["/proc/700/maps"])
+    host.file("/usr/bin/mail", "")
+    finding = judge(host, "PH-DEL-003").only("warn")
+    assert "mail.service, web.service still use the old file: restart them within 30 days" in finding["message"]
+    assert finding["severity"] == "HIGH"
+
+
+@pytest.mark.case("PH-DEL-003", "fires")
+def test_a_library_replaced_before_the_patch_window_fails():
+    assert judge(mapping(installed=40 * DAY), "PH-DEL-003").only("fail")
+
+
+@pytest.mark.case("PH-DEL-003", "silent")
+@pytest.mark.parametrize("host", [
+    mapping(mode="rw-p"), mapping(inode=0), mapping(path="/memfd:jit"), mapping(path="/dev/zero"), mapping(path="/SYSV00000000"),
+    mapping(path="/tmp/ffiabc"), mapping(path="/usr/share/cache", installed=None),
+    mapping().file("/proc/700/map_files/7f0000001000-7f0000002000", "", nlink=1),
+], ids=["data", "no inode", "memfd", "zero", "shm", "scratch", "no library", "link survives"])
+def test_benign_maps_are_silent(host):
+    assert judge(host, "PH-DEL-003").status == "pass"
+
+
+@pytest.mark.case("PH-DEL-003", "unreadable")
+def test_maps_that_cannot_be_read_are_unknown():
+    assert judge(mapping().forbid("/proc/700/maps"), "PH-DEL-003").status == "unknown"
+
+
+# -- PH-DEL-004, PH-DEL-005
+
+
+def dbus(**given):
+    return running(path="/usr/bin/dbus-daemon", unit="dbus.service", comm="dbus-daemon", **given)
+
+
+@pytest.mark.case("PH-DEL-004", "fires")
+def test_a_replaced_bus_warns_then_fails_and_is_never_restarted_alone():
+    """F06."""
+    finding = judge(dbus(), "PH-DEL-004").only("warn")
+    assert "schedule a reboot within 30 days; never restart dbus.service alone" in finding["message"]
+    assert judge(dbus(installed=40 * DAY), "PH-DEL-004").only("fail")
+    assert "PH-DEL-004" in judge(dbus(), "PH-DEL-001").only("info")["message"]
+
+
+@pytest.mark.case("PH-DEL-004", "silent")
+def test_the_bus_of_a_user_is_his():
+    host = running(path="/usr/bin/dbus-daemon", comm="dbus-daemon")
+    host.process(700, 1, "dbus-daemon", uid=1000, cgroup="/user.slice/user-1000.slice/user@1000.service/app.slice/dbus.service",
+                 exe="/usr/bin/dbus-daemon (deleted)")
+    assert judge(host, "PH-DEL-004").status == "pass"
+    assert judge(host, "PH-DEL-001").only("info")
+
+
+@pytest.mark.case("PH-DEL-004", "unreadable")
+def test_a_bus_that_cannot_be_seen_is_unknown():
+    assert judge(dbus().forbid("/proc/700/exe", Denied("/proc/700/exe", "permission denied")), "PH-DEL-004").status == "unknown"
+
+
+def logind(**given):
+    return running(path="/usr/lib/systemd/systemd-logind", unit="systemd-logind.service", comm="systemd-logind", **given)
+
+
+@pytest.mark.case("PH-DEL-005", "fires")
+def test_a_replaced_logind_warns_then_fails():
+    assert "only after the bus is in order" in judge(logind(), "PH-DEL-005").only("warn")["message"]
+    assert judge(logind(installed=31 * DAY), "PH-DEL-005").only("fail")
+
+
+def test_logind_is_not_restarted_before_a_stale_bus():
+    host = logind()
+    host.process(600, 1, "dbus-daemon", cgroup="/system.slice/dbus.service", exe="/usr/bin/dbus-daemon (deleted)")
+    host.file("/usr/bin/dbus-daemon (deleted)", "", nlink=0).file("/usr/bin/dbus-daemon", "")
+    assert "repeats the failure" in judge(host, "PH-DEL-005").only("warn")["message"]
+
+
+@pytest.mark.case("PH-DEL-005", "fires")
+def test_a_replaced_manager_is_reexecuted():
+    host = SimulatedHost().with_systemd()
+    host.process(1, 0, "systemd", exe="/usr/lib/systemd/systemd (deleted)", cgroup="/init.scope")
+    host.file("/usr/lib/systemd/systemd (deleted)", "", nlink=0).file("/usr/lib/systemd/systemd", "", ctime=NOW - 100)
+    assert "run systemctl daemon-reexec" in judge(host, "PH-DEL-005").only("warn")["message"]
+
+
+@pytest.mark.case("PH-DEL-005", "silent")
+def test_other_services_are_not_its_business():
+    assert judge(running(), "PH-DEL-005").status == "pass"
+
+
+@pytest.mark.case("PH-DEL-005", "unreadable")
+def test_a_logind_that_cannot_be_seen_is_unknown():
+    assert judge(logind().forbid("/proc/700/exe"), "PH-DEL-005").status == "unknown"
+
+
+# -- PH-DEL-007
+
+
+def kernels(*releases, age=40 * DAY, modules=("6.1.0-30-amd64",)):
+    host = SimulatedHost()
+    for release in releases:
+        host.file("/boot/vmlinuz-" + release, "", ctime=NOW - age)
+    for release in modules:
+        host.directory("/lib/modules/" + release)
+    return host
+
+
+@pytest.mark.case("PH-DEL-007", "fires")
+def test_a_newer_kernel_warns_after_the_patch_window():
+    host = kernels("6.1.0-30-amd64", "6.1.0-100-amd64")
+    assert "Kernel 6.1.0-100-amd64 is installed, 6.1.0-30-amd64 runs, since 40 d" in judge(host, "PH-DEL-007").only("warn")["message"]
+    assert judge(kernels("6.1.0-31-amd64", age=DAY), "PH-DEL-007").only("info")
+
+
+@pytest.mark.case("PH-DEL-007", "fires")
+def test_modules_that_are_gone_fail():
+    assert judge(kernels("6.1.0-30-amd64", modules=("6.1.0-29-amd64",)), "PH-DEL-007").only("fail")
+
+
+@pytest.mark.case("PH-DEL-007", "fires")
+def test_what_the_package_manager_asks_for_warns_with_its_reason():
+    host = kernels().file("/run/reboot-required", "", ctime=NOW - 40 * DAY).file("/run/reboot-required.pkgs", "libc6\nlibc6\ndbus\n")
+    assert "because of dbus, libc6" in judge(host, "PH-DEL-007").only("warn")["message"]
+
+
+@pytest.mark.case("PH-DEL-007", "silent")
+@pytest.mark.parametrize("host", [
+    kernels("6.1.0-30-amd64", "6.1.0-9-amd64"),
+    kernels("6.1.0-31-cloud-amd64", modules=()),
+    kernels(modules=("5.10.0-1-amd64",)),  # no kernel package: a guest that was booted with its host's kernel
+    kernels(),
+], ids=["older", "other flavour", "no kernel here", "nothing"])
+def test_the_newest_kernel_is_silent(host):
+    assert judge(host, "PH-DEL-007").status == "pass"
+
+
+@pytest.mark.case("PH-DEL-007", "unreadable")
+def test_an_unreadable_boot_is_unknown():
+    assert judge(kernels().forbid("/boot"), "PH-DEL-007").status == "unknown"

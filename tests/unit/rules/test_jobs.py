@@ -1,0 +1,133 @@
+"""PH-CRN through audit()."""
+
+import pytest
+from pidhygiene.readers import crontab
+from pidhygiene.rules.jobs import given
+from simulated import SimulatedHost, judge
+
+
+def with_cron(table="", path="/etc/cron.d/job", cronie=False, **stat):
+    host = SimulatedHost()
+    name = "crond" if cronie else "cron"
+    if cronie:
+        host.file("/etc/os-release", 'ID=rocky\nID_LIKE="rhel centos fedora"\nVERSION_ID="9"\n')
+    host.process(400, 1, name, exe="/usr/sbin/" + name, cgroup="/system.slice/%s.service" % name)
+    host.file("/usr/sbin/" + name, "cronie 1.5.7" if cronie else "INSECURE MODE (mode 0600 expected)")
+    return host.file(path, table, **stat) if table else host
+
+
+def run(host, number, age, command, state="S"):
+    """cron → cron → sh -c command."""
+    host.process(1000 + number, 400, "cron", start=age + 0.1, cgroup="/system.slice/cron.service")
+    return host.process(2000 + number, 1000 + number, "sh", state=state, start=age, cgroup="/system.slice/cron.service", argv=("/bin/sh", "-c", command))
+
+
+def overlapping(ages, when="* * * * *", command="/opt/sync"):
+    host = with_cron("%s root %s\n" % (when, command))
+    for number, age in enumerate(ages):
+        run(host, number, age, command)
+    return host
+
+
+# -- PH-CRN-001
+
+
+@pytest.mark.case("PH-CRN-001", "fires")
+def test_two_late_runs_of_one_line_warn():
+    finding = judge(overlapping([70, 400, 20]), "PH-CRN-001").only("warn")
+    assert "/etc/cron.d/job:1: 3 runs of \"/opt/sync\" are alive at once, started every 60 s, the oldest 6.7 min ago" in finding["message"]
+
+
+@pytest.mark.case("PH-CRN-001", "fires")
+def test_one_more_in_each_interval_fails():
+    assert judge(overlapping([10, 70, 130, 190]), "PH-CRN-001").only("fail")["severity"] == "HIGH"
+
+
+def test_the_command_before_a_percent_sign_is_what_runs():
+    host = with_cron("* * * * * root cat %input\n")
+    for number, age in enumerate((100, 200)):
+        run(host, number, age, "cat ")
+    assert judge(host, "PH-CRN-001").only("warn")
+    assert given(r"date +\%F %in") == "date +%F "
+
+
+@pytest.mark.case("PH-CRN-001", "silent")
+@pytest.mark.parametrize("host", [
+    overlapping([500]),
+    overlapping([10, 500]),  # one late run, and the one that was started since
+    overlapping([10, 20, 30]),
+    overlapping([100, 200], when="*/30 * * * *"),
+    overlapping([100, 200], when="@reboot"),
+    run(run(with_cron("* * * * * root /opt/sync\n"), 1, 100, "/opt/other"), 2, 200, "/opt/other"),
+], ids=range(6))
+def test_one_late_run_is_silent(host):
+    assert judge(host, "PH-CRN-001").status == "pass"
+
+
+@pytest.mark.case("PH-CRN-001", "unreadable")
+def test_runs_that_cannot_be_read_are_unknown():
+    assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D"), "PH-CRN-001").status == "unknown"
+    assert judge(overlapping([100]).forbid("/etc/cron.d"), "PH-CRN-001").status == "unknown"
+
+
+# -- PH-CRN-002
+
+
+@pytest.mark.case("PH-CRN-002", "fires")
+@pytest.mark.parametrize("host, why", [
+    (with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.sh"), "other characters than letters"),
+    (with_cron("0 1 * * * root /opt/backup", "/etc/cron.d/backup"), "no newline at the end"),
+    (with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup", mode=0o666), "the file has mode 0666"),
+    (with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup", uid=500), "the file belongs to uid 500"),
+    (with_cron("0 1 * * * nobody-here /opt/backup\n", "/etc/cron.d/backup"), "unknown user"),
+    (with_cron("0 25 * * * root /opt/backup\n", "/etc/cron.d/backup"), "bad hour"),
+    (with_cron("0 1 * * * /opt/backup\n", "/var/spool/cron/crontabs/nobody-here", mode=0o600), "no such user"),
+    (with_cron("0 25 * * * root /opt/backup\n0 1 * * * root /opt/other\n", "/etc/cron.d/backup", cronie=True), "passes over this line"),
+    (with_cron("0 1 31 5-2 * root /opt/backup\n", "/etc/cron.d/backup", cronie=True), "no minute matches"),
+], ids=["dot", "newline", "mode", "owner", "user", "hour", "spool", "cronie", "never"])
+def test_a_file_that_cron_passes_over_fails(host, why):
+    finding = judge(host, "PH-CRN-002").only("fail")
+    assert why in finding["message"] and finding["severity"] == "HIGH"
+
+
+@pytest.mark.case("PH-CRN-002", "fires")
+def test_a_script_with_a_dot_in_its_name_fails_on_debian():
+    host = with_cron().file("/etc/cron.daily/backup.sh", "#!/bin/sh\n", mode=0o755)
+    assert "/etc/cron.daily/backup.sh never runs: run-parts passes over" in judge(host, "PH-CRN-002").only("fail")["message"]
+    host = with_cron(cronie=True).file("/etc/cron.daily/backup.sh", "#!/bin/sh\n", mode=0o755)
+    assert judge(host, "PH-CRN-002").status == "pass"
+
+
+def test_a_script_that_is_not_executable_is_information():
+    assert judge(with_cron().file("/etc/cron.daily/backup", "#!/bin/sh\n"), "PH-CRN-002").only("info")
+
+
+@pytest.mark.case("PH-CRN-002", "silent")
+@pytest.mark.parametrize("host", [
+    with_cron("0 1 * * * root /opt/backup\n"),
+    with_cron("# 0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.sh"),
+    with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.dpkg-old"),
+    with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.disabled"),
+    with_cron().file("/etc/cron.daily/backup.dpkg-dist", "", mode=0o755).file("/etc/cron.daily/.placeholder", ""),
+    with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.sh", cronie=True),
+], ids=range(6))
+def test_files_that_run_or_are_set_aside_are_silent(host):
+    assert judge(host, "PH-CRN-002").status == "pass"
+
+
+def test_without_cron_it_does_not_apply():
+    assert judge(SimulatedHost().file("/etc/cron.d/a.b", "* * * * * root x\n"), "PH-CRN-002").status == "n/a"
+
+
+@pytest.mark.case("PH-CRN-002", "unreadable")
+def test_an_unreadable_table_is_unknown():
+    assert judge(with_cron("0 1 * * * root /opt/backup\n").forbid("/etc/cron.d/job"), "PH-CRN-002").status == "unknown"
+
+
+@pytest.mark.parametrize("when, shortest, hourly", [
+    ("* * * * *", 60, 60), ("*/5 8-17 * * *", 300, 5), ("0 3 * * *", 86400, 1 / 24), ("0,30 * * * 1", 1800, 2 / 7),
+])
+def test_pauses_and_rates(when, shortest, hourly):
+    schedule = crontab.parse_schedule(when, crontab.DEBIAN)
+    assert crontab.shortest_pause(schedule) == shortest
+    assert crontab.runs_per_hour(schedule) == pytest.approx(hourly, rel=0.01)

@@ -150,22 +150,32 @@ def test_explain_a_rule_and_nothing(salt: Any) -> None:
     assert done.returncode != 0 and "nosuch.service is no rule" in str(done.data or done.stdout)
 
 
-def test_an_updated_engine_runs_without_a_restart(salt: Any, roots: Path) -> None:
+@pytest.fixture(scope="module")
+def threaded_minion(master: Any) -> Iterator[Any]:
+    """A minion that runs its jobs as threads: the one that keeps what a job has imported."""
+    factory = master.salt_minion_daemon("threaded", overrides={"acceptance_wait_time": 1, "enable_fqdns_grains": False, "multiprocessing": False})
+    with factory.started():
+        assert factory.salt_call_cli().run("saltutil.sync_all").returncode == 0
+        yield factory
+
+
+def test_an_updated_engine_runs_without_a_restart(master: Any, threaded_minion: Any, roots: Path) -> None:
     """saltstack/salt issue 15233: without fresh.py the minion goes on with the engine that it has in memory."""
-    engine = roots / "files/_utils/pidhygiene"
-    engine = engine if engine.is_dir() else roots / "files/_utils" / "pidhygiene"
-    before = salt("pidhygiene.check", full=True).data["schema"]
-    source = (engine / "document.py").read_text()
+    def ask(function: str, **named: Any) -> Any:
+        return master.salt_cli().run(function, minion_tgt=threaded_minion.id, **named)
+
+    before = ask("pidhygiene.check", full=True).data["schema"]
+    updated = roots / "files/_utils/pidhygiene/document.py"
+    source = updated.read_text()
     assert source.count('SCHEMA = "%s"' % before) == 1
     try:
-        (engine / "document.py").write_text(source.replace('SCHEMA = "%s"' % before, 'SCHEMA = "updated/1"'))
-        assert salt("saltutil.sync_all").returncode == 0
-        deadline = time.monotonic() + 60
-        while salt("pidhygiene.check", full=True).data["schema"] != "updated/1":
+        updated.write_text(source.replace('SCHEMA = "%s"' % before, 'SCHEMA = "updated/1"'))
+        assert ask("saltutil.sync_all").returncode == 0
+        deadline = time.monotonic() + 30
+        while ask("pidhygiene.check", full=True).data["schema"] != "updated/1":
             assert time.monotonic() < deadline, "the minion still runs the old engine"
     finally:
-        (engine / "document.py").write_text(source)
-        salt("saltutil.sync_all")
+        updated.write_text(source)
 
 
 def test_a_minion_without_a_master_from_the_checkout(run: Run, tmp_path: Path) -> None:

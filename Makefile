@@ -12,11 +12,11 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requirement
 export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
 
-.PHONY: help audit test lint venv sanity clean
+.PHONY: help audit test benchmark lint venv sanity clean
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to become root
 	@$(BIN)/python -c 'import os; [os.set_blocking(each, True) for each in (0, 1, 2)]'  # Ansible refuses others, which some terminals and runners hand down
@@ -24,6 +24,9 @@ audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to bec
 
 test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt
 	@$(BIN)/python -m pytest $(ARGS)
+
+benchmark: $(VENV)/.dev ## measure what benchmarks/README.md promises, on hosts of the lab; root
+	@$(BIN)/python -m benchmarks $(or $(ARGS),all)
 
 lint: export PATH := $(abspath $(BIN)):$(PATH)
 lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections

@@ -1,5 +1,8 @@
 """The policy: every mistake is named with its place and the nearest key; no document is needed."""
 
+import pathlib
+
+import pidhygiene
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +63,16 @@ def test_defaults_are_valid():
 
 def test_the_digest_is_of_the_meaning():
     assert Policy({"zombies": {"warn": 7, "fail": 9}}).digest() == Policy({"zombies": {"fail": 9, "warn": 7}}).digest() != Policy({"zombies": {"warn": 8}}).digest()
+
+
+ENGINE = pathlib.Path(pidhygiene.__file__).parent
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
+def test_a_setting_has_an_effect_or_says_that_it_has_none(setting):
+    sources = [path.read_text() for path in ENGINE.rglob("*.py") if path.name != "policy.py"]
+    read = '"%s"' % setting.key in "".join(sources) or setting.key == "waivers"
+    assert read != ("yet" in setting.help)
 
 
 @given(ANYTHING)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pidhygiene.model import UNLIMITED
-from pidhygiene.readers import cgroups, fork_failures, kernel_budgets, process_details, processes, sysctl_files, visibility, zombies
+from pidhygiene.readers import cgroups, fork_failures, kernel_budgets, logs, process_details, processes, sysctl_files, visibility, zombies
 
 STAT = b"%s %s 1 42 42 0 -1 4194560 1 0 0 0 7 8 0 0 20 0 3 0 12345 1000000 200 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0"
 
@@ -107,7 +107,7 @@ def test_lines_of_other_files_fuzz(text):
     kernel_budgets.parse_key_users(text)
     sysctl_files.parse(text)
     visibility._hidepid(text)
-    fork_failures.day_of(text)
+    logs.day_of(text)
     fork_failures.classify(text, "", "", None)
     zombies.scheduler_value(text.encode("utf-8", "surrogatepass"))
 
@@ -129,4 +129,4 @@ def test_scheduler_value(text, value):
 @pytest.mark.parametrize("line, day", [("Nov 23 04:06:01 host x", (11, 23)), ("Jan  2 01:00:00 h", (1, 2)), ("2026-11-23T04:06:01.1+00:00 h", (11, 23)),
                                        ("Foo 23 04:06:01", None), ("no date", None)])
 def test_days_of_log_lines(line, day):
-    assert fork_failures.day_of(line) == day
+    assert logs.day_of(line) == day

@@ -45,6 +45,18 @@ def test_zombies_that_just_died_are_silent():
     assert host.waited == 0.0
 
 
+def test_the_policy_says_when_a_zombie_is_old():
+    host = leaking(8, ages=300)
+    assert judge(host, "PH-ZMB-001").status == "pass", "five minutes are not old"
+    assert judge(host, "PH-ZMB-001", policy={"zombies": {"old_after": 200}}).only("warn")
+    assert judge(host, "PH-ZMB-001", policy={"zombies": {"old_after": 400}}).status == "pass"
+
+
+def test_the_policy_says_how_patient_one_is_with_init():
+    assert judge(orphans(25, 40), "PH-ZMB-006").status == "pass"
+    assert judge(orphans(25, 40), "PH-ZMB-006", policy={"zombies": {"init_patience": 30}}).only("fail")
+
+
 def test_young_parent_is_information():
     assert judge(leaking(40, ages=20, parent_start=50), "PH-ZMB-001").only("info")
 

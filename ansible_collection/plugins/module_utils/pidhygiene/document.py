@@ -28,7 +28,7 @@ from .policy import Policy, Waiver
 from .text import shown
 
 SCHEMA = "pidhygiene.result/1"
-SOURCES = ("visibility", "hierarchy") + facts.SOURCES + measures.SOURCES + marks.SOURCES
+SOURCES = ("visibility", "hierarchy", "distribution") + facts.SOURCES + measures.SOURCES + marks.SOURCES
 MOST_FINDINGS = 200  # of one rule; the rest is counted as omitted
 EXAMPLES = 10  # of one cause
 MESSAGE_LIMIT = 600  # characters
@@ -165,13 +165,13 @@ def _summary(table: Sequence[Dict[str, Any]], findings: Sequence[Dict[str, Any]]
 
 
 def _host(host: Host, evidence: Any, tags: Sequence[str]) -> Dict[str, Any]:
-    release = _release(host)
+    told = evidence.distribution if evidence.has("distribution") and not evidence.distribution.gaps else None
     return {
         "name": _line(host, "/proc/sys/kernel/hostname") or _line(host, "/etc/hostname"),
         "machine_id": _line(host, "/etc/machine-id"),
         "boot_id": _line(host, "/proc/sys/kernel/random/boot_id"),
         "kernel": _line(host, "/proc/sys/kernel/osrelease"),
-        "distro": {"id": shown(release.get("ID", "")), "version": shown(release.get("VERSION_ID", ""))},
+        "distro": {"id": shown(told.id) if told else "", "version": shown(told.version) if told else ""},
         "init": _line(host, "/proc/1/comm"),
         "cgroup": evidence.hierarchy.mode if evidence.has("hierarchy") else "unknown",
         "tags": sorted(shown(tag) for tag in tags),
@@ -183,18 +183,6 @@ def _line(host: Host, path: str) -> str:
         return shown(host.read_text(path, limit=4096).strip())
     except HostError:
         return ""
-
-
-def _release(host: Host) -> Dict[str, str]:
-    """os-release(5): shell-like assignments."""
-    for path in ("/etc/os-release", "/usr/lib/os-release"):
-        try:
-            text = host.read_text(path)
-        except HostError:
-            continue
-        pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
-        return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
-    return {}
 
 
 def _audit(host: Host, evidence: Any, policy: Policy, errors: Sequence[str]) -> Dict[str, Any]:

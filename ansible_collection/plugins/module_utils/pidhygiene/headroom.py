@@ -12,6 +12,7 @@ from .model import UNLIMITED
 from .readers.kernel_budgets import RESERVED_PIDS
 from .readers.visibility import INITIAL_PID_NAMESPACE, INITIAL_USER_NAMESPACE
 
+FORKS_NEVER = 1  # a soft NPROC of 0 or 1 is a sandbox (sshd's pre-auth child), not a budget
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 21, 1 << 24  # include/uapi/linux/capability.h
 
 
@@ -76,6 +77,24 @@ def _count_by_user(evidence: Any) -> Dict[int, UserTasks]:
         uid: UserTasks(tasks.get(uid, 0) + hidden.get(uid, 0), zombies.get(uid, 0), hidden.get(uid, 0), uncertain)
         for uid in set(tasks) | set(hidden)
     }
+
+
+def soft_nproc(evidence: Any) -> Dict[int, Dict[int, List[int]]]:
+    """Real uid to soft RLIMIT_NPROC to the pids that run with it; the exempt, the unlimited and the sandboxed are left out."""
+    found: Dict[int, Dict[int, List[int]]] = evidence.once(_soft_nproc)
+    return found
+
+
+def _soft_nproc(evidence: Any) -> Dict[int, Dict[int, List[int]]]:
+    found: Dict[int, Dict[int, List[int]]] = {}
+    for pid, detail in evidence.details.of.items():
+        status = evidence.processes.status.get(pid)
+        if status is None or not detail.limits or exempt_from_nproc(evidence, pid):
+            continue
+        soft = detail.limits.get("nproc", (UNLIMITED, UNLIMITED))[0]
+        if FORKS_NEVER < soft < UNLIMITED:
+            found.setdefault(status.uid, {}).setdefault(soft, []).append(pid)
+    return found
 
 
 def exempt_from_nproc(evidence: Any, pid: int) -> bool:

@@ -53,13 +53,5 @@ def _from_births(births: Sequence[float], parent_born: float, now: float) -> Opt
     return Leak(len(births) * 86400.0 / span, "start times of its zombies")
 
 
-def stalled(evidence: Any, brood: Brood) -> bool:
-    """The marks of this boot know the parent with at least as many zombies: it does not grow."""
-    if not marks.same_boot(evidence):
-        return False
-    before = evidence.previous.get("zombies", {}).get(marks.identity(brood.parent))
-    return before is not None and before >= brood.persistent
-
-
 def days_left(free: int, leak: Leak) -> float:
     return max(0, free) / leak.per_day if leak.per_day > 0 else float("inf")

@@ -16,6 +16,7 @@ from .processes import Command, Process, ProcessTable, parse_status, read_comman
 
 SIGTERM = 1 << 14
 THREADS_READ = 64
+
 POD = re.compile(r"kubepods|/pod[0-9a-f]{8}[-_]")
 
 # Names of cgroups, outermost match first: (runtime, pattern with the id). A path of kubepods may name no runtime at all.
@@ -58,9 +59,6 @@ class Container(NamedTuple):
 class Containers(NamedTuple):
     containers: Tuple[Container, ...]
     gaps: Tuple[Gap, ...]
-
-    def of_init(self, pid: int) -> Optional[Container]:
-        return next((each for each in self.containers if each.init.pid == pid), None)
 
 
 def read(host: Host, table: ProcessTable, details: Details) -> Containers:

@@ -3,15 +3,12 @@
 """Failed forks and threads in the last day's log: from the journal, else from the text logs."""
 
 import re
-import time
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
-from ..host import Host, HostError, Missing
+from ..host import Host
 from ..model import Gap
+from . import logs
 
-DAY_S = 86400.0
-LOOKED_AT = 3000  # journal entries
-TAIL = 512 * 1024  # bytes of a text log
 TEXT_LOGS = ("/var/log/messages", "/var/log/syslog", "/var/log/kern.log")
 SPAWN_FAILED = "MESSAGE_ID=641257651c1b4ec9a8624d7a40a9e1e7"  # sd-messages.h SD_MESSAGE_SPAWN_FAILED
 MATCHES = (
@@ -27,8 +24,6 @@ _STARTING = re.compile(
     r"create (?:a )?(?:native )?thread|newosproc)"
 )
 _KERNEL = re.compile(r"cgroup: fork rejected by pids controller in (\S+)")
-_SYSLOG_TIME = re.compile(r"^(?:([A-Z][a-z]{2}) +(\d{1,2}) \d\d:\d\d:\d\d|(\d{4})-(\d\d)-(\d\d)T)")
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 
 class ForkFailure(NamedTuple):
@@ -49,14 +44,14 @@ class ForkFailures(NamedTuple):
 
 def read(host: Host) -> ForkFailures:
     """Never raises."""
-    now = host.clock().wall
-    try:
-        page = host.journal(MATCHES, CONTAINS, now - DAY_S, LOOKED_AT)
-    except HostError as error:
-        return _from_files(host, now, Gap("journal", error.reason))
-    found = (classify(entry.get("MESSAGE", ""), entry.get("_SYSTEMD_UNIT", ""), entry.get("SYSLOG_IDENTIFIER", ""), float(entry["at"]))
-             for entry in page.entries)
-    return ForkFailures(tuple(each for each in found if each is not None), "journal", page.complete, ())
+    log = logs.read(host, MATCHES, CONTAINS, TEXT_LOGS)
+    if log.entries is not None:
+        found = [classify(entry.get("MESSAGE", ""), entry.get("_SYSTEMD_UNIT", ""), entry.get("SYSLOG_IDENTIFIER", ""), float(entry["at"]))
+                 for entry in log.entries]
+        return ForkFailures(tuple(each for each in found if each is not None), "journal", log.complete, log.gaps)
+    found = [classify(line, "", "", None) for _path, lines in log.lines for line in lines]
+    newest_first = tuple(reversed([each for each in found if each is not None]))
+    return ForkFailures(newest_first, ", ".join(path for path, _lines in log.lines), log.complete, log.gaps)
 
 
 def classify(message: str, unit: str, program: str, at: Optional[float]) -> Optional[ForkFailure]:
@@ -74,38 +69,3 @@ def classify(message: str, unit: str, program: str, at: Optional[float]) -> Opti
     if "cannot allocate memory" in lower:
         return ForkFailure(at, unit, program, message, "", True)
     return None
-
-
-def _from_files(host: Host, now: float, journal: Gap) -> ForkFailures:
-    """Text logs tell local time without a zone: lines of today and yesterday count, a day wider is better than a day missed."""
-    gaps: List[Gap] = []
-    failures: List[ForkFailure] = []
-    read_any = []
-    days = {time.gmtime(now + offset)[1:3] for offset in (-DAY_S, -DAY_S / 2, 0, DAY_S / 2)}
-    for path in TEXT_LOGS:
-        try:
-            text = host.read_tail(path, TAIL).decode("utf-8", "replace")
-        except Missing:
-            continue
-        except HostError as error:
-            gaps.append(Gap(path, error.reason))
-            continue
-        read_any.append(path)
-        for line in text.splitlines():
-            if day_of(line) in days:
-                failure = classify(line, "", "", None)
-                if failure is not None:
-                    failures.append(failure)
-    if not read_any and not gaps:
-        gaps.append(journal)
-    return ForkFailures(tuple(reversed(failures)), ", ".join(read_any), True, tuple(gaps))
-
-
-def day_of(line: str) -> Optional[Tuple[int, int]]:
-    """(month, day) of a syslog line, RFC 3164 or ISO."""
-    found = _SYSLOG_TIME.match(line)
-    if not found:
-        return None
-    if found.group(1):
-        return (_MONTHS.index(found.group(1)) + 1, int(found.group(2))) if found.group(1) in _MONTHS else None
-    return int(found.group(4)), int(found.group(5))

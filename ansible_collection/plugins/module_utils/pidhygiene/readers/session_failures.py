@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sessions that could not be opened in the last day, as pam_systemd and logind wrote it to the log."""
 
-import time
-from typing import List, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
-from ..host import Host, HostError, Missing
+from ..host import Host
 from ..model import Gap
-from .fork_failures import DAY_S, LOOKED_AT, TAIL, day_of
+from . import logs
 
 # pam_systemd writes with LOG_ERR under the name of its caller, logind under its own
 MATCHES = ("PRIORITY=3", "SYSLOG_IDENTIFIER=systemd-logind")
@@ -29,34 +28,14 @@ class SessionFailures(NamedTuple):
 
 def read(host: Host) -> SessionFailures:
     """Never raises."""
-    now = host.clock().wall
-    try:
-        page = host.journal(MATCHES, CONTAINS, now - DAY_S, LOOKED_AT)
-    except HostError as error:
-        return _from_files(host, now, Gap("journal", error.reason))
-    found = [(float(entry["at"]), entry.get("MESSAGE", "")) for entry in page.entries]
-    return SessionFailures(tuple(Failure(at, "%d" % (at // 3600), message) for at, message in found), page.complete, ())
-
-
-def _from_files(host: Host, now: float, journal: Gap) -> SessionFailures:
-    gaps: List[Gap] = []
-    failures: List[Failure] = []
-    read_any = False
-    days = {time.gmtime(now + offset)[1:3] for offset in (-DAY_S, -DAY_S / 2, 0, DAY_S / 2)}
-    for path in TEXT_LOGS:
-        try:
-            text = host.read_tail(path, TAIL).decode("utf-8", "replace")
-        except Missing:
-            continue
-        except HostError as error:
-            gaps.append(Gap(path, error.reason))
-            continue
-        read_any = True
-        # the same line may stand in two of them; "Nov 23 05" and "2026-11-23T05" tell the hour
-        failures.extend(Failure(None, line[:13 if line[:1].isdigit() else 9], line) for line in text.splitlines()
-                        if any(word in line.lower() for word in CONTAINS) and day_of(line) in days)
-        if failures:
-            break
-    if not read_any and not gaps:
-        gaps.append(journal)
-    return SessionFailures(tuple(failures), True, tuple(gaps))
+    log = logs.read(host, MATCHES, CONTAINS, TEXT_LOGS)
+    if log.entries is not None:
+        found = [(float(entry["at"]), entry.get("MESSAGE", "")) for entry in log.entries]
+        return SessionFailures(tuple(Failure(at, "%d" % (at // 3600), message) for at, message in found), log.complete, log.gaps)
+    for _path, lines in log.lines:
+        # "Nov 23 05" and "2026-11-23T05" tell the hour
+        failures = tuple(Failure(None, line[:13 if line[:1].isdigit() else 9], line) for line in lines
+                         if any(word in line.lower() for word in CONTAINS))
+        if failures:  # the same line may stand in another log
+            return SessionFailures(failures, log.complete, log.gaps)
+    return SessionFailures((), log.complete, log.gaps)

@@ -7,7 +7,7 @@ readable after exit (kernel/sched/debug.c proc_sched_show_task). Our own task ru
 Where the kernel lacks the file, the suspects get a second look. A healthy host never waits.
 """
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple, TypeVar
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from ..host import Host, HostError, Missing, OutOfTime
 from ..model import Gap
@@ -37,14 +37,22 @@ class Brood(NamedTuple):
     parent_command: Command
     zombies: int
     persistent: int  # of them: dead for at least PERSISTENT_S, extrapolated from the sample where one was taken
-    older: Dict[int, int]  # seconds to how many have been dead for at least that long
-    oldest_s: Optional[float]  # longest time dead; None when it cannot be known
+    ages: Tuple[float, ...]  # seconds dead, of the sampled ones whose age the kernel tells
     programs: Tuple[Tuple[str, int], ...]  # command name to count, most first
     users: Tuple[Tuple[int, int], ...]  # uid to count, most first
     births: Tuple[float, ...]  # seconds since boot at which each was started, sorted
     unwaitable: int  # exit signal is not SIGCHLD: a plain wait() never returns them
     examples: Tuple[int, ...]  # pids
     reaping: Optional[Reaping]  # None for parents with few zombies, or when it could not be read
+
+    @property
+    def oldest_s(self) -> Optional[float]:
+        """Longest time dead; None when it cannot be known."""
+        return max(self.ages) if self.ages else None
+
+    def dead_for(self, seconds: float) -> int:
+        """How many have been dead for at least that long, extrapolated from the sample; 0 when no age is known."""
+        return extrapolated(self.ages, seconds, self.zombies)
 
 
 class Traced(NamedTuple):
@@ -103,14 +111,18 @@ def read(host: Host, table: ProcessTable) -> Zombies:
     )
 
 
+def extrapolated(ages: Sequence[float], seconds: float, total: int) -> int:
+    """Of this many, those that are at least that old, judged by the ages of a sample."""
+    return int(round(sum(1 for age in ages if age >= seconds) * total / float(len(ages)))) if ages else 0
+
+
 def _brood(
     host: Host, table: ProcessTable, parent: Process, group: List[Process], ages: Dict[int, float], confirmed: Dict[int, bool]
 ) -> Brood:
     sampled = sample(group, AGES_READ)
     known = [ages[process.pid] for process in sampled if process.pid in ages]
-    share = len(group) / float(len(known)) if known else 0.0
     if known:
-        persistent = int(round(sum(1 for age in known if age >= PERSISTENT_S) * share))
+        persistent = extrapolated(known, PERSISTENT_S, len(group))
     else:
         seen = [confirmed.get(process.pid, False) for process in sampled]
         persistent = int(round(sum(seen) * len(group) / float(len(seen)))) if seen else 0
@@ -121,8 +133,7 @@ def _brood(
         parent_command=read_command(host, parent),
         zombies=len(group),
         persistent=persistent,
-        older={step: int(round(sum(1 for age in known if age >= step) * share)) for step in AGE_STEPS_S} if known else {},
-        oldest_s=max(known) if known else None,
+        ages=tuple(known),
         programs=_most_first(process.comm for process in group),
         users=_most_first(uid for uid in uids if uid >= 0),
         births=tuple(process.start / ticks for process in group),

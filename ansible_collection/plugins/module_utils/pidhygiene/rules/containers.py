@@ -96,8 +96,8 @@ def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
 def _grade(evidence: Any, policy: Any, container: Container, brood: Brood) -> Optional[Tuple[str, str]]:
     """Status and severity, or None: an init that reaps is given a minute for it, and a handful that does not grow is left alone."""
     reaps = wording.base_name(container.command.program) in REAPERS
-    lasting = brood.older.get(60, 0) if reaps and brood.older else brood.persistent
-    growing = brood.older.get(600, 0) >= policy["zombies.warn_growing"] and leak.of_brood(evidence, brood) is not None
+    lasting = brood.dead_for(policy["zombies.init_patience"]) if reaps and brood.ages else brood.persistent
+    growing = brood.dead_for(policy["zombies.old_after"]) >= policy["zombies.warn_growing"] and leak.of_brood(evidence, brood) is not None
     if lasting < policy["zombies.warn"] and not growing:
         return None
     budget = headroom.binding(_group_budgets(evidence, container))

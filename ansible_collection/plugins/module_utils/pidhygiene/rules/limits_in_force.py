@@ -11,8 +11,6 @@ from ..model import (
 )
 from ..text import shown
 
-FORKS_NEVER = 1  # a soft NPROC of 0 or 1 is a sandbox (sshd's pre-auth child), not a budget
-
 
 def _limit_gaps(evidence: Any) -> List[Verdict]:
     gaps = tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/limits")) + evidence.processes.gaps
@@ -27,7 +25,7 @@ def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
-    in_force = _limits_by_user(evidence)
+    in_force = headroom.soft_nproc(evidence)
     for uid in sorted(counts):
         limits = {soft: _shared_limit(soft, pids) for soft, pids in in_force.get(uid, {}).items()}
         session = _next_session(evidence, uid)
@@ -40,19 +38,6 @@ def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 yield Passed()
             else:
                 yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source)
-
-
-def _limits_by_user(evidence: Any) -> Dict[int, Dict[int, List[int]]]:
-    """uid to soft NPROC to the pids that run with it; the exempt, the unlimited and the sandboxed are left out."""
-    found: Dict[int, Dict[int, List[int]]] = {}
-    for pid, detail in evidence.details.of.items():
-        status = evidence.processes.status.get(pid)
-        if status is None or not detail.limits or headroom.exempt_from_nproc(evidence, pid):
-            continue
-        soft = detail.limits.get("nproc", (UNLIMITED, UNLIMITED))[0]
-        if FORKS_NEVER < soft < UNLIMITED:
-            found.setdefault(status.uid, {}).setdefault(soft, []).append(pid)
-    return found
 
 
 def _shared_limit(soft: int, pids: List[int]) -> Seen:
@@ -70,7 +55,7 @@ def _next_session(evidence: Any, uid: int) -> Optional[Tuple[int, Seen]]:
     session = sessions.of_user(evidence, account)
     line = session.winners.get(("nproc", "soft"))
     soft = session.limits["nproc"][0]
-    if not session.opened or line is None or not FORKS_NEVER < soft < UNLIMITED:
+    if not session.opened or line is None or not headroom.FORKS_NEVER < soft < UNLIMITED:
         return None
     if line.domain == "*" and user not in sessions.logins(evidence):
         return None
@@ -125,7 +110,7 @@ def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if (uid == 0 and initial) or share <= policy["headroom.hidden_share"] or counted.hidden < 5:
             yield Passed()
             continue
-        limited = _limits_by_user(evidence).get(uid, {})
+        limited = headroom.soft_nproc(evidence).get(uid, {})
         pressed = any(counted.tasks >= policy["headroom.warn"] * soft for soft in limited)
         name = wording.user_name(evidence, uid)
         yield Finding(
@@ -281,7 +266,7 @@ def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft:
 def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
-    tightest = {uid: min(limits) for uid, limits in _limits_by_user(evidence).items()}
+    tightest = {uid: min(limits) for uid, limits in headroom.soft_nproc(evidence).items()}
     for parent_pid, uid in sorted(_setuid_children(evidence)):
         counted = counts.get(uid)
         soft = _soft(evidence, parent_pid)

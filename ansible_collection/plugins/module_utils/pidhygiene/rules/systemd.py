@@ -24,10 +24,6 @@ def _bus_gaps(evidence: Any) -> Tuple[Gap, ...]:
     return tuple(gap for gap in evidence.units.gaps if gap.source == "systemd")
 
 
-def _file_gaps(evidence: Any) -> Tuple[Gap, ...]:
-    return tuple(gap for gap in evidence.units.gaps if gap.source != "systemd")
-
-
 def _by_vendor(path: str) -> bool:
     return path.startswith(VENDOR)
 

@@ -15,7 +15,6 @@ from ..model import (
     MED,
     MEDIUM_CONFIDENCE,
     SEVERITY_INFO,
-    UNLIMITED,
     WARN,
     Finding,
     Gap,
@@ -28,7 +27,7 @@ from ..model import (
     Verdict,
     rule,
 )
-from ..readers.zombies import Brood, Reaping
+from ..readers.zombies import AGE_STEPS_S, Brood, Reaping
 from ..text import shown
 
 NEEDS = ("processes", "zombies", "details", "clock")
@@ -57,7 +56,7 @@ def _gaps(evidence: Any) -> List[Verdict]:
 def _grade(evidence: Any, policy: Any, brood: Brood) -> Optional[Tuple[str, str]]:
     """Status and severity, or None when this many are nothing to speak of."""
     many = brood.persistent >= policy["zombies.warn"]
-    old = brood.older.get(600, 0) if policy["zombies.old_after"] == 600 else brood.persistent
+    old = brood.dead_for(policy["zombies.old_after"])
     few_but_growing = old >= policy["zombies.warn_growing"] and leak.of_brood(evidence, brood) is not None
     if not many and not few_but_growing:
         return None
@@ -79,33 +78,17 @@ def charged_budgets(evidence: Any, brood: Brood) -> List[headroom.Budget]:
     found: List[headroom.Budget] = []
     main_uid = brood.users[0][0] if brood.users else None
     if main_uid is not None and main_uid in counts:
-        soft = _session_soft_nproc(evidence, main_uid)
-        if soft is not None:
-            found.append(headroom.Budget("RLIMIT_NPROC", wording.user_name(evidence, main_uid), counts[main_uid].tasks, soft[0], soft[1]))
+        limits = headroom.soft_nproc(evidence).get(main_uid)
+        if limits:  # the lowest is refused first
+            soft = min(limits)
+            found.append(headroom.Budget(
+                "RLIMIT_NPROC", wording.user_name(evidence, main_uid), counts[main_uid].tasks, soft, "/proc/%d/limits" % limits[soft][0]))
     detail = evidence.details.of.get(brood.parent.pid)
     if detail is not None and evidence.has("cgroups"):
         found.extend(headroom.group_budgets(evidence, detail.pids_group))
     if evidence.has("budgets"):
         found.extend(budget for budget in (headroom.all_threads(evidence), headroom.pid_numbers(evidence)) if budget is not None)
     return found
-
-
-def _session_soft_nproc(evidence: Any, uid: int) -> Optional[Tuple[int, str]]:
-    """The lowest soft limit that a live process of the user runs under: that one is refused first."""
-    lowest: Optional[Tuple[int, str]] = None
-    for pid, detail in evidence.details.of.items():
-        status = evidence.processes.status.get(pid)
-        if status is None or status.uid != uid or not detail.limits or headroom.exempt_from_nproc(evidence, pid) or _sandbox(status, detail):
-            continue
-        soft = detail.limits.get("nproc", (UNLIMITED, 0))[0]
-        if soft != UNLIMITED and (lowest is None or soft < lowest[0]):
-            lowest = (soft, "/proc/%d/limits" % pid)
-    return lowest
-
-
-def _sandbox(status: Any, detail: Any) -> bool:
-    """A process that gave up forking by intention (sshd's pre-auth child, RLIMIT_NPROC 0)."""
-    return bool(detail.limits["nproc"][0] <= 1) if detail.limits and "nproc" in detail.limits else False
 
 
 def _tightest(evidence: Any, brood: Brood) -> Optional[headroom.Budget]:
@@ -146,9 +129,9 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
 
 
 def _ages(brood: Brood) -> str:
-    if not brood.older:
+    if not brood.ages:
         return "not told by this kernel; second look: %d persist" % brood.persistent
-    return ", ".join("%d dead for at least %s" % (brood.older[step], wording.duration(step)) for step in sorted(brood.older))
+    return ", ".join("%d dead for at least %s" % (brood.dead_for(step), wording.duration(step)) for step in AGE_STEPS_S)
 
 
 def _cure(brood: Brood, unit: Optional[str]) -> str:
@@ -291,8 +274,9 @@ def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for brood in evidence.zombies.broods:
         if brood.parent.pid != 1:
             continue
-        lasting = brood.older.get(60, 0) if brood.older else brood.persistent
-        growing = brood.older.get(600, 0) >= policy["zombies.warn_growing"] and leak.of_brood(evidence, brood) is not None
+        patience = policy["zombies.init_patience"]
+        lasting = brood.dead_for(patience) if brood.ages else brood.persistent
+        growing = brood.dead_for(policy["zombies.old_after"]) >= policy["zombies.warn_growing"] and leak.of_brood(evidence, brood) is not None
         if lasting < policy["zombies.warn"] and not growing:
             yield Passed()
             continue
@@ -300,7 +284,7 @@ def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
             FAIL, CRIT, Subject("process", "PID 1 (%s)" % shown(brood.parent.comm), "pid1|" + brood.parent.comm),
             "PID 1 (%s) has not reaped %s for over %s: nothing that is orphaned here will ever go away; "
             "run systemctl daemon-reexec where it is systemd, else plan a reboot." % (
-                shown(brood.parent.comm), wording.noun(lasting, "zombie"), wording.duration(60 if brood.older else 5)),
+                shown(brood.parent.comm), wording.noun(lasting, "zombie"), wording.duration(patience if brood.ages else 5)),
             evidence=(Seen("/proc/*/stat", "%d zombies with ppid 1, for example %s" % (
                 brood.zombies, ", ".join(map(str, brood.examples)))),),
             remedy=Remedy("restart", (("unit", "init"), ("how", "daemon-reexec")), disruptive=True),

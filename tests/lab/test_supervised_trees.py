@@ -50,11 +50,12 @@ def pid_of(host, pattern: str) -> int:
 def supervised(new_host):
     host = new_host("supervised")
     install(host)
+    host.run(["systemctl", "stop", "supervisor"])  # else it may read half of what follows while it still starts
     host.write("/usr/bin/salt-minion", MINION, 0o755)
     host.write("/usr/local/bin/agent", AGENT, 0o755)
     host.run(["cp", "/bin/sleep", "/usr/local/bin/helper"])
     host.write("/etc/supervisor/conf.d/programs.conf", PROGRAMS)
-    host.run(["systemctl", "restart", "supervisor"])
+    host.run(["systemctl", "start", "supervisor"])
     wait_for_minions(host, 3)
     assert not [finding for finding in check(host)["findings"] if finding["rule"].startswith("PH-ORP") and finding["status"] != "info"]
     return host

@@ -46,11 +46,13 @@ RHEL = {
 }
 
 
-def stacks(root: Path, files: dict[str, str], debian: bool = True, services: tuple[str, ...] = ()) -> PamStacks:
+def stacks(
+    root: Path, files: dict[str, str], debian: bool = True, services: tuple[str, ...] = (), version: tuple[int, ...] | None = (1, 7, 0),
+) -> PamStacks:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    return pam_stack.read(LiveHost(root=str(root)), debian, services)
+    return pam_stack.read(LiveHost(root=str(root)), debian, services, version)
 
 
 def calls(root: Path, text: str, module: str = LIMITS, debian: bool = True, **others: str) -> str:
@@ -131,8 +133,22 @@ def test_other_is_used_for_services_without_session_lines_and_breaks_all_when_br
     assert calls(tmp_path, "session required pam_limits.so", other="@include nothing\n") == REFUSED
 
 
-def test_loops_end(tmp_path: Path) -> None:
-    assert calls(tmp_path, "session include a\nsession required pam_limits.so", a="session include b", b="session include a") == REFUSED
+LOOP = {"etc/pam.d/su": "session include a\nsession required pam_limits.so\n", "etc/pam.d/a": "session include b\n", "etc/pam.d/b": "session include a\n"}
+
+
+@pytest.mark.parametrize(("version", "answer"), [((1, 7, 0), REFUSED), ((1, 6), REFUSED), ((1, 5, 3), REFUSED), (None, UNKNOWN)])
+def test_loops_end(tmp_path: Path, version: tuple[int, ...] | None, answer: str) -> None:
+    assert stacks(tmp_path, LOOP, version=version).stacks["su"].calls(LIMITS) == answer
+
+
+# Found by test_pam_stack_oracle: since 1.6.0 a loop goes on for 16 levels, and on one of them this session is complete.
+LEFT_EARLY = {"etc/pam.d/su": "session [success=1] pam_permit.so\nsession include a\n",
+              "etc/pam.d/a": "session sufficient pam_permit.so\nsession required pam_limits.so\nsession include a\n"}
+
+
+@pytest.mark.parametrize(("version", "answer"), [((1, 7, 0), ALWAYS), ((1, 5, 2), REFUSED)])
+def test_loops_are_followed(tmp_path: Path, version: tuple[int, ...], answer: str) -> None:
+    assert stacks(tmp_path, LEFT_EARLY, version=version).stacks["su"].calls(LIMITS) == answer
 
 
 def test_branches_without_end_are_a_gap(tmp_path: Path) -> None:

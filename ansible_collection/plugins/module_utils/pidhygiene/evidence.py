@@ -113,10 +113,11 @@ SOURCES = (
     Source("user_namespaces", ("processes", "details"), lambda host, seen: user_namespaces.read(host, seen.processes, seen.details)),
     Source("units", ("systemd", "details"),
            lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()}, seen.systemd)),
-    Source("pam_stacks", ("distribution", "units"), lambda host, seen: pam_stack.read(
-        host, "debian" in seen.distribution.family, {unit.pam_name for unit in seen.units.units.values() if unit.pam_name})),
-    Source("limits_conf", ("distribution", "packages", "pam_stacks"), lambda host, seen: limits_conf.read(
-        host, limits_conf.flavour_of(seen.distribution, seen.packages), seen.pam_stacks.conf_files)),
+    Source("pam", ("distribution", "packages"), lambda host, seen: limits_conf.flavour_of(seen.distribution, seen.packages)),
+    Source("pam_stacks", ("distribution", "pam", "units"), lambda host, seen: pam_stack.read(
+        host, "debian" in seen.distribution.family, {unit.pam_name for unit in seen.units.units.values() if unit.pam_name},
+        seen.pam.version if seen.pam else None)),
+    Source("limits_conf", ("pam", "pam_stacks"), lambda host, seen: limits_conf.read(host, seen.pam, seen.pam_stacks.conf_files)),
     Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
         host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
     Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),

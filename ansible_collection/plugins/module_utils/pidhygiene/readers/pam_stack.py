@@ -21,7 +21,8 @@ FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d")
 VENDOR_FOLDERS = ("/usr/etc/pam.d", "/usr/share/pam.d")  # where a distribution builds one in; Debian does not
 CONFIG = "/etc/pam.conf"
 MOST_LINES = 5000  # of one stack; files that include each other many times over have no end
-DEPTH = 16  # PAM_SUBSTACK_MAX_LEVEL; of includes too since 1.6.0, before that a loop of includes ends in a crash
+DEPTH = 16  # PAM_SUBSTACK_MAX_LEVEL; of includes too since ENDS_LOOPS, before that a loop of includes ends in a crash
+ENDS_LOOPS = (1, 6)  # Linux-PAM
 
 SSHD_CONFIG = "/etc/ssh/sshd_config"
 
@@ -112,9 +113,9 @@ def service_name(name: str) -> str:
     return name.rpartition("/")[2].lower()
 
 
-def read(host: Host, debian: bool, services: Iterable[str] = ()) -> PamStacks:
-    """``services``: more of them than SERVICES, such as PAMName= of units. Never raises."""
-    files = _Files(host, debian)
+def read(host: Host, debian: bool, services: Iterable[str] = (), version: Optional[Tuple[int, ...]] = None) -> PamStacks:
+    """``services``: more of them than SERVICES, such as PAMName= of units. ``version`` of Linux-PAM, where it is known. Never raises."""
+    files = _Files(host, debian, version)
     stacks = {}
     for name in sorted({service_name(service) for service in SERVICES + tuple(services)}):
         if name and name not in (".", ".."):
@@ -130,9 +131,10 @@ def read(host: Host, debian: bool, services: Iterable[str] = ()) -> PamStacks:
 class _Files(object):
     """Reads each file once."""
 
-    def __init__(self, host: Host, debian: bool) -> None:
+    def __init__(self, host: Host, debian: bool, version: Optional[Tuple[int, ...]]) -> None:
         self.host = host
         self.debian = debian
+        self.version = version
         self.gaps: List[Gap] = []
         self.left = MOST_LINES
         self._lines: Dict[str, Optional[List[NumberedLine]]] = {}
@@ -168,6 +170,15 @@ class _Files(object):
             gap = Gap(path, "more than %d lines with all that it includes" % MOST_LINES)
             self.gaps.append(gap)
             raise _Unread(gap)
+
+    def enter_loop(self, path: str) -> None:
+        """Errors: _Endless where libpam never comes back from a loop of includes, _Unread where that is not known."""
+        if self.version is None:
+            gap = Gap(path, "includes itself, and the version of Linux-PAM is not known")
+            self.gaps.append(gap)
+            raise _Unread(gap)
+        if self.version < ENDS_LOOPS:
+            raise _Endless()
 
     def service(self, name: str) -> Tuple[str, Optional[List[NumberedLine]]]:
         for folder in self.folders:
@@ -223,6 +234,10 @@ def words(line: str) -> List[str]:
 # -- one stack -----------------------------------------------------------------------------------------------------------
 
 
+class _Endless(Exception):
+    """A loop of includes that libpam follows until its process has no stack left."""
+
+
 class _Broken(Exception):
     """A file that libpam gives up on: the line that includes it fails, or the whole service, where it is the service's own file."""
 
@@ -240,7 +255,7 @@ def _stack(files: _Files, service: str) -> Stack:
         return Stack(service, path, tuple(steps or instead), ())
     except _Unread as error:
         return Stack(service, error.gap.source, (), (error.gap,))
-    except _Broken:
+    except (_Broken, _Endless):
         return Stack(service, path, (_broken((path,), 0, 0),), ())
 
 
@@ -300,7 +315,9 @@ def _include(
     """A failure counts on the level of the line, what is included on the ``deeper`` one, if it is a substack."""
     target, lines = files.included(names[0]) if names else ("", None)
     try:
-        if lines is None or target in chain or len(chain) >= DEPTH:
+        if lines is not None and target in chain:
+            files.enter_loop(target)
+        if lines is None or len(chain) >= DEPTH:
             raise _Broken()
         yield from _session_steps(files, chain + (target,), lines, only, level if deeper is None else deeper)
     except _Broken:

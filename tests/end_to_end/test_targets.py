@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +11,15 @@ from pathlib import Path
 
 import pytest
 from doors import AUDIT, BIN, PYENV, Run, inventory, local, result_of, succeeded
+
+# Runs what Ansible sends, and tells which files Python compiled on the way.
+COMPILED = """
+import atexit, json, runpy, sys
+seen = []
+sys.addaudithook(lambda event, arguments: seen.append(str(arguments[1])) if event == "compile" else None)
+atexit.register(lambda: sys.stderr.write(json.dumps(seen)))
+runpy.run_path(sys.argv.pop(), run_name="__main__")
+"""
 
 NEWEST_CORE = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 OLDEST_CORE = ("3.6", "3.7", "3.12")
@@ -73,3 +84,13 @@ def test_a_python_that_is_too_old_is_said(playbook: Run, tmp_path: Path) -> None
 def test_the_cores_are_those_that_are_meant(run: Run, oldest_core: Path) -> None:
     assert "[core 2.16." in run(oldest_core, "--version").stdout
     assert "[core 2.16." not in run(BIN / "ansible-playbook", "--version").stdout
+
+
+@pytest.mark.parametrize("version", NEWEST_CORE)
+def test_a_host_compiles_what_it_gets_once(run: Run, tmp_path: Path, version: str) -> None:
+    run(BIN / "ansible", "--playbook-dir", AUDIT.parent, "-i", inventory(tmp_path, local("target", interpreter(version))), "all", "-m", "pidhygiene.host.audit_info",
+        ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_REMOTE_TMP=str(tmp_path / "sent"))
+    (sent,) = (tmp_path / "sent").rglob("AnsiballZ_audit_info.py")
+    done = succeeded(run(interpreter(version), "-c", COMPILED, sent))
+    times = collections.Counter(path for path in json.loads(done.stderr) if "/module_utils/pidhygiene/" in path)
+    assert len(times) > 50 and set(times.values()) == {1}

@@ -183,6 +183,14 @@ next_step:
   returned: when the host was not audited
 """
 
+import functools
+import zipimport
+
+# Ansible runs this from an archive, and zipimport compiles each module twice: to learn its file name (zipimporter.get_filename, which
+# importlib asks for the spec), then to run it. What it has just compiled is kept; this process ends with the audit.
+if hasattr(zipimport, "_compile_source"):
+    zipimport._compile_source = functools.lru_cache(maxsize=1)(zipimport._compile_source)
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.audit import audit
 from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.host import LiveHost

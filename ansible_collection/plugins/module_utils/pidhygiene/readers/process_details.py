@@ -6,6 +6,7 @@
 Above MANY processes, a sample of each (group, user) stands for the rest: a host in trouble must still be answered quickly.
 """
 
+from functools import lru_cache
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ..host import Host, HostError, Missing
@@ -80,8 +81,9 @@ def read(host: Host, table: ProcessTable, hierarchy: cgroups.Hierarchy) -> Detai
     )
 
 
+@lru_cache(maxsize=128)  # most processes of a host have the limits of their neighbours
 def parse_limits(data: bytes) -> Limits:
-    """Errors: ValueError. Empty when the task is past release."""
+    """Errors: ValueError. Empty when the task is past release. The answer is shared: do not change it."""
     limits: Limits = {}
     for line in data.split(b"\n")[1:]:
         item = ITEMS.get(line[0:25].rstrip())

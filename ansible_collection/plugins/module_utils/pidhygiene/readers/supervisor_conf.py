@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """supervisord's configuration: which programs it stops without their children. The form is that of supervisor's options.py."""
 
-import configparser
 import fnmatch
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -93,6 +92,8 @@ def _all_programs(host: Host, path: str, text: str, root: str, gaps: List[Gap]) 
 
 def parse(text: str, path: str) -> Tuple[List[Program], Optional[List[str]]]:
     """Programs, and the patterns of [include]; None instead of these where the text is no configuration."""
+    import configparser  # most hosts have no supervisord
+
     parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";", "#"))
     try:
         parser.read_string(text)

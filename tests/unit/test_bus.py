@@ -309,7 +309,7 @@ def test_any_peer_is_survived(data):
     with ours, theirs:
         theirs.sendall(b"OK x\r\n" + data)
         theirs.shutdown(socket.SHUT_WR)
-        connection = bus._Connection.__new__(bus._Connection)
+        connection = bus.Connection.__new__(bus.Connection)
         connection._socket, connection._in, connection._destination = ours, bytearray(), ""
         connection._calls, connection._first, connection._next, connection._in_flight = (), 1, 1, 1
         connection.allow(time.monotonic() + 5)

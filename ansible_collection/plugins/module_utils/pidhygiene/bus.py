@@ -49,7 +49,7 @@ LISTED = ("Id", "LoadState", "ActiveState", "SubState")  # told by the list of u
 IDLE = ("dead", "exited", "elapsed")  # sub states of units without a process
 
 
-class _Reply(NamedTuple):
+class Reply(NamedTuple):
     error: str  # name of a D-Bus error, or empty
     body: "_Body"
 
@@ -66,7 +66,7 @@ _Seen = Dict[str, Dict[bytes, _Run]]  # by byte order and by the name of the fir
 
 def manager_properties(names: Names, deadline: float) -> Dict[str, Any]:
     """The wanted properties of systemd's Manager object. ``deadline`` is a moment of time.monotonic()."""
-    with _Connection(deadline) as bus:
+    with Connection(deadline) as bus:
         reply = bus.call(_get_all(MANAGER_PATH))
         if reply.error:
             raise Unreadable("systemd", "the manager answered with %s" % reply.error)
@@ -86,7 +86,7 @@ class UnitQuestion(object):
         self._wanted = _wanted(names)
         self._found: Dict[str, Dict[str, Any]] = {}
         self._asked: List[Tuple[str, str]] = []  # unit id, and name of the property or "" for all
-        self._bus = _Connection(deadline)
+        self._bus = Connection(deadline)
         try:
             self._ask(self._list(patterns))
         except BaseException:
@@ -144,17 +144,21 @@ def _wanted(names: Names) -> Dict[bytes, str]:
 # -- the connection ----------------------------------------------------------------------------------------------
 
 
-class _Connection(object):
+class Connection(object):
+    """To systemd, by the first way that opens."""
+
+    patience_s: Optional[float] = None  # how long the manager may take, and say nothing, in place of TOTAL_S and STALL_S: a daemon-reload takes its time
+
     def __init__(self, deadline: float) -> None:
         self.allow(deadline)
-        self._calls: Sequence["_Call"] = ()
+        self._calls: Sequence["Call"] = ()
         self._in_flight = IN_FLIGHT
         self._first = self._next = 1  # serials: of the first of these calls, of the next one to send
         self._in = bytearray()
         self._destination = ""
         self._socket = self._connect()
 
-    def __enter__(self) -> "_Connection":
+    def __enter__(self) -> "Connection":
         return self
 
     def __exit__(self, *_args: Any) -> None:
@@ -168,7 +172,7 @@ class _Connection(object):
         now = time.monotonic()
         if now >= deadline:
             raise OutOfTime("systemd", "the audit's deadline has passed")
-        self._deadline = min(deadline, now + TOTAL_S)
+        self._deadline = min(deadline, now + (self.patience_s or TOTAL_S))
 
     def _connect(self) -> socket.socket:
         failure: HostError = Missing("systemd", "no systemd manager here")
@@ -205,22 +209,22 @@ class _Connection(object):
         if not line.startswith(b"OK "):
             raise Denied("systemd", "the bus refused this user")
         if shared:
-            self.call(_Call("/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", destination="org.freedesktop.DBus"))
+            self.call(Call("/org/freedesktop/DBus", "org.freedesktop.DBus", "Hello", destination="org.freedesktop.DBus"))
             self._destination = SYSTEMD
 
-    def call(self, call: "_Call") -> _Reply:
+    def call(self, call: "Call") -> Reply:
         self.ask([call])
         return next(self.replies())
 
-    def ask(self, calls: Sequence["_Call"], in_flight: int = IN_FLIGHT) -> None:
+    def ask(self, calls: Sequence["Call"], in_flight: int = IN_FLIGHT) -> None:
         """Sends the first of these calls, after all replies to those before; ``replies`` sends the others."""
         self._first = self._next = self._first + len(self._calls)
         self._calls, self._in_flight = calls, in_flight
         self._send_until(self._first + in_flight)
 
-    def replies(self) -> Iterator[_Reply]:
+    def replies(self) -> Iterator[Reply]:
         """In the order of the calls, each as soon as it is there; so many are under way at once that neither side waits for the other."""
-        early = {}  # type: Dict[int, _Reply]
+        early = {}  # type: Dict[int, Reply]
         for serial in range(self._first, self._first + len(self._calls)):
             if self._next - serial < self._in_flight // 2:
                 self._send_until(serial + self._in_flight)
@@ -238,7 +242,7 @@ class _Connection(object):
             self._next += 1
         self._send(batch)
 
-    def _messages(self) -> Iterator[Tuple[int, _Reply]]:
+    def _messages(self) -> Iterator[Tuple[int, Reply]]:
         """Takes the whole messages off the input and yields the answers among them with the serial they answer."""
         done = 0
         while len(self._in) - done >= 16:
@@ -261,7 +265,7 @@ class _Connection(object):
                     raise Missing("systemd", "no systemd manager here")
                 if error == "org.freedesktop.DBus.Error.AccessDenied":
                     raise Denied("systemd", "the bus refused this user")
-                yield answered, _Reply(error, _Body(message[start:], order))
+                yield answered, Reply(error, _Body(message[start:], order))
         del self._in[:done]
 
     def _send(self, data: bytes) -> None:
@@ -289,7 +293,7 @@ class _Connection(object):
         self._in += data
 
     def _wait(self, event: int) -> None:
-        left = min(self._deadline - time.monotonic(), STALL_S)
+        left = min(self._deadline - time.monotonic(), self.patience_s or STALL_S)
         poll = select.poll()  # select() fails beyond descriptor 1024, and a minion can have more
         poll.register(self._socket, event)
         if left <= 0 or not poll.poll(left * 1000):
@@ -341,7 +345,9 @@ _ALIGNMENT = {
 _FIXED = {code.encode(): _ALIGNMENT[code] for code in _NUMBERS}  # of a number, the alignment is the size
 
 
-class _Call(object):
+class Call(object):
+    """One method call. ``body``: the arguments as they are marshalled, beginning at a multiple of 8 bytes."""
+
     def __init__(self, path: str, interface: str, member: str, body: bytes = b"", signature: str = "", destination: str = "") -> None:
         self._path, self._interface, self._member = path, interface, member
         self._body, self._signature, self._to = body, signature, destination
@@ -351,40 +357,40 @@ class _Call(object):
         to = self._to or destination
         for code, kind, text in ((1, b"o", self._path), (2, b"s", self._interface), (3, b"s", self._member), (6, b"s", to)):
             if text:
-                fields = _padded(fields, 8) + struct.pack("<BB", code, 1) + kind + b"\0" + _text(text)
+                fields = padded(fields, 8) + struct.pack("<BB", code, 1) + kind + b"\0" + packed(text)
         if self._signature:
             size = len(self._signature)
-            fields = _padded(fields, 8) + b"\x08\x01g\0" + struct.pack("<B", size) + self._signature.encode() + b"\0"
+            fields = padded(fields, 8) + b"\x08\x01g\0" + struct.pack("<B", size) + self._signature.encode() + b"\0"
         head = struct.pack("<cBBBIII", b"l", METHOD_CALL, NO_AUTO_START, 1, len(self._body), serial, len(fields))
-        return _padded(head + fields, 8) + self._body
+        return padded(head + fields, 8) + self._body
 
 
-def _get_all(path: str) -> _Call:
-    return _Call(path, PROPERTIES, "GetAll", _text(""), "s")
+def _get_all(path: str) -> Call:
+    return Call(path, PROPERTIES, "GetAll", packed(""), "s")
 
 
-def _get(path: str, interface: str, name: str) -> _Call:
-    return _Call(path, PROPERTIES, "Get", _padded(_text(interface), 4) + _text(name), "ss")
+def _get(path: str, interface: str, name: str) -> Call:
+    return Call(path, PROPERTIES, "Get", padded(packed(interface), 4) + packed(name), "ss")
 
 
 def _interface(unit: str, name: str) -> str:
     return SYSTEMD + "." + ("Unit" if name in OF_EVERY_UNIT else unit.rpartition(".")[2].capitalize())
 
 
-def _list_units(patterns: Names) -> _Call:
+def _list_units(patterns: Names) -> Call:
     listed = b""
     for pattern in patterns:
-        listed = _padded(listed, 4) + _text(pattern)
+        listed = padded(listed, 4) + packed(pattern)
     body = struct.pack("<II", 0, len(listed)) + listed  # any state; the patterns
-    return _Call(MANAGER_PATH, SYSTEMD + ".Manager", "ListUnitsByPatterns", body, "asas")
+    return Call(MANAGER_PATH, SYSTEMD + ".Manager", "ListUnitsByPatterns", body, "asas")
 
 
-def _text(text: str) -> bytes:
+def packed(text: str) -> bytes:
     data = text.encode("utf-8", "surrogateescape")
     return struct.pack("<I", len(data)) + data + b"\0"
 
 
-def _padded(data: bytes, size: int) -> bytes:
+def padded(data: bytes, size: int) -> bytes:
     return data + b"\0" * (-len(data) % size)
 
 

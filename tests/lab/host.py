@@ -149,6 +149,7 @@ class LabHost(Machine):
             ("etc/hostname", f"{self.name}\n", 0o644),
             ("etc/hosts", f"127.0.0.1 localhost {self.name}\n::1 localhost\n{self.gateway} machine\n", 0o644),
             ("etc/machine-id", f"{self.record.identity * 4}\n", 0o444),
+            ("etc/ssh/sshd_config.d/lab.conf", "MaxStartups 100:30:200\n", 0o644),  # else sshd drops some of a dozen logins at once, by chance
             ("root/.ssh/authorized_keys", self.key.with_suffix(".pub").read_text(), 0o600),
         ):
             file = upper / path

@@ -35,6 +35,16 @@ def test_the_command_line(run: Run, installed: Path) -> None:
     assert json.loads(done.stdout)["audit"]["errors"] == []
 
 
+def test_the_pages_of_the_rules(run: Run, installed: Path) -> None:
+    rules = json.loads(succeeded(run(installed / "bin/pidhygiene", "rules", "list", "--format", "json", PYTHONPATH=str(installed))).stdout)
+    shown = json.loads(succeeded(run(installed / "bin/pidhygiene", "rules", "show", "*", "--format", "json", PYTHONPATH=str(installed))).stdout)
+    assert [each["rule"] for each in shown] == [each["rule"] for each in rules] and len(rules) >= 75
+    for each in shown:
+        assert each["page"] == (REPOSITORY / "docs" / "rules" / (each["rule"] + ".md")).read_text(encoding="utf-8")
+    text = succeeded(run(installed / "bin/pidhygiene", "rules", "show", "PH-ZMB-001", PYTHONPATH=str(installed))).stdout
+    assert "How to fix it" in text and "\x1b" not in text
+
+
 def test_it_needs_no_other_package(run: Run, installed: Path) -> None:
     """Neither at run time nor by its metadata: minions stay clean."""
     done = succeeded(run("/usr/bin/python3", "-S", "-m", "pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(installed)))

@@ -25,7 +25,8 @@ BIN = pathlib.Path(sys.executable).parent
 # Bytes of the engine's part of what Ansible sends to a host, packed as it travels. Ten families read exactly cost more than the 200 KB that the
 # design had in mind for one; docs/architecture.md has the figures. What must not happen is that it grows unseen.
 MOST_SHIPPED = 240 * 1024
-NOT_SHIPPED = ("__main__", "terminal", "explain", "schema", "fresh", "remedies")
+PAGE = re.compile(r"PH-[A-Z]+-\d+.*\.md$")
+NOT_SHIPPED = ("__main__", "terminal", "explain", "pages", "rule_pages", "schema", "fresh", "remedies")
 
 
 def project():
@@ -47,7 +48,10 @@ def engine_files():
 def test_every_package_is_listed():
     expected = packages_below(ENGINE, "pidhygiene") | packages_below(REPOSITORY / "controller", "pidhygiene.controller") | {"pidhygiene.controller.render"}
     expected |= {name for name in packages_below(REPOSITORY / "salt_modules", "pidhygiene.salt") if "_utils" not in name}
+    expected |= {"pidhygiene.rule_pages"}  # holds no code, but data that pip must install
     assert set(project()["tool"]["setuptools"]["packages"]) == expected
+    setuptools = project()["tool"]["setuptools"]
+    assert setuptools["package-dir"]["pidhygiene.rule_pages"] == "docs/rules" and setuptools["package-data"]["pidhygiene.rule_pages"] == ["*.md"]
 
 
 def test_versions_agree():
@@ -84,6 +88,13 @@ def test_the_salt_modules_hold_the_engine():
             for path in (REPOSITORY / "salt_modules/_utils/pidhygiene").rglob("*.py")} == engine_files()
 
 
+def test_no_page_of_a_rule_is_shipped():
+    """What Salt synchronises and what Ansible searches for imports."""
+    for folder in (REPOSITORY / "salt_modules", COLLECTION):
+        found = [path for place, folders, files in os.walk(folder, followlinks=True) for path in [*folders, *files] if PAGE.search(path) or path == "rule_pages"]
+        assert found == []
+
+
 def succeed(argv, **options):
     done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, **options)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,6 +121,7 @@ def test_the_collection_holds_every_engine_file(tarball):
     assert {"plugins/modules/audit_info.py", "plugins/action/audit_info.py", "plugins/plugin_utils/render/page.html.j2", "playbooks/audit.yml",
             "roles/audit/tasks/main.yml", "meta/runtime.yml"} <= names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+    assert not [name for name in names if PAGE.search(name)], "pages are read by people at a desk"
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +142,7 @@ def shipped(tmp_path_factory):
 
 def test_ansible_ships_what_the_audit_imports(shipped):
     assert set(shipped) == closure("audit", "snapshot")
+    assert not [name for name in shipped if not name.endswith(".py")], "the engine's data is Python"
 
 
 def closure(*starts):

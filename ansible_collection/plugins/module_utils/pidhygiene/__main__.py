@@ -14,8 +14,9 @@ from typing import Any, Dict, List, Optional, Sequence
 from . import __version__, document
 from .audit import audit
 from .host import Host, LiveHost
+from .model import Rule
 from .policy import Policy, PolicyError
-from .rules.catalogue import RULES, NoSuchRule
+from .rules.catalogue import NoSuchRule, select
 
 OK, FAILED, USAGE, FOUND = 0, 1, 2, 100
 
@@ -27,9 +28,17 @@ EXAMPLES = """examples:
   pidhygiene check --fail-on warn           exit status 100 from the first warning on
   pidhygiene explain 4711                   what refuses the next fork of process 4711
   pidhygiene explain nginx.service          the same for a unit, with the origin of its limits
+  pidhygiene rules show PH-ZMB-001          what a rule checks, when it stays silent, how to fix what it finds
   pidhygiene snapshot host.json.gz          record this host; check --snapshot host.json.gz judges it anywhere
 """
 
+
+NO_PAGE = """# %s %s
+
+**%s**: %s.
+
+The page of this rule is not installed with this engine: pip installs it with pidhygiene, and the source has it in docs/rules.
+"""
 
 # The parts that only some commands need are imported by these: half of the time of a check is imports.
 
@@ -88,10 +97,18 @@ def _parser() -> argparse.ArgumentParser:
     _where(why)
     why.set_defaults(run=_explain)
 
-    rules = commands.add_parser("rules", help="list the rules")
-    rules.add_argument("action", nargs="?", choices=("list",), default="list")
-    rules.add_argument("--format", choices=("text", "json"), default="text")
-    rules.set_defaults(run=_rules)
+    rules = commands.add_parser("rules", help="list the rules, or show the page of one")
+    rules.set_defaults(run=_list_rules, rules=[], family=[], format="text")
+    rules.add_argument("--format", choices=("text", "json"))
+    actions = rules.add_subparsers(metavar="list|show")
+    for name, run, text in (("list", _list_rules, "id, severity at worst and title"), ("show", _show_rules, "what it checks, and how to fix what it finds")):
+        action = actions.add_parser(name, help=text, description=text)
+        # argparse lets what a subparser has by default win over what was given before its name
+        action.add_argument("rules", metavar="RULE", nargs="+" if name == "show" else "*", help="PH-ZMB-001, or a pattern: 'PH-ZMB-*'")
+        if name == "list":
+            action.add_argument("--family", action="append", default=argparse.SUPPRESS, help="ZMB, LIM, SYS …; may be repeated")
+        action.add_argument("--format", choices=("text", "json"), default=argparse.SUPPRESS)
+        action.set_defaults(run=run)
     return parser
 
 
@@ -222,14 +239,33 @@ def _explain(options: argparse.Namespace) -> int:
     return OK
 
 
-def _rules(options: argparse.Namespace) -> int:
+def _list_rules(options: argparse.Namespace) -> int:
     from . import terminal
 
+    chosen = _chosen(list(options.rules) + ["PH-%s-*" % family for family in options.family])
     if options.format == "json":
-        _write(json.dumps([{"rule": rule.id, "title": rule.title, "severity": rule.severity} for rule in RULES], indent=1) + "\n")
+        _write(json.dumps([{"rule": rule.id, "title": rule.title, "severity": rule.severity} for rule in chosen], indent=1) + "\n")
         return OK
-    rows: List[List[str]] = [[rule.id, rule.severity, rule.title] for rule in RULES]
+    rows: List[List[str]] = [[rule.id, rule.severity, rule.title] for rule in chosen]
     _write("\n".join(terminal.table(rows, terminal.style_for(sys.stdout))) + "\n")
+    return OK
+
+
+def _chosen(patterns: Sequence[str]) -> List[Rule]:
+    """Errors: NoSuchRule."""
+    return select([pattern.upper() for pattern in patterns] or ["*"])
+
+
+def _show_rules(options: argparse.Namespace) -> int:
+    from . import pages, terminal
+
+    found = [(rule, pages.page(rule.id)) for rule in _chosen(options.rules)]
+    if options.format == "json":
+        _write(json.dumps([{"rule": rule.id, "title": rule.title, "severity": rule.severity, "because": rule.because, "page": page}
+                           for rule, page in found], indent=1) + "\n")
+        return OK
+    style = terminal.style_for(sys.stdout)
+    _write("\n".join(terminal.page(page or NO_PAGE % (rule.id, rule.title, rule.severity, rule.because), style) for rule, page in found))
     return OK
 
 

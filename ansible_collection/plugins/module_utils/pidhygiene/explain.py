@@ -80,7 +80,8 @@ def explain(host: Host, what: str) -> Explanation:
 def explain_rule(rule: Rule) -> Explanation:
     return Explanation(
         "%s  %s" % (rule.id, rule.title),
-        ("At worst %s, because: %s." % (rule.severity, rule.because), "It is judged from: %s." % ", ".join(rule.needs)), (), (), "", (),
+        ("At worst %s, because: %s." % (rule.severity, rule.because), "It is judged from: %s." % ", ".join(rule.needs),
+         "When it stays silent, and how to fix what it finds: pidhygiene rules show %s" % rule.id), (), (), "", (),
     )
 
 

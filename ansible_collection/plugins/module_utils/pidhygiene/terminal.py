@@ -6,8 +6,9 @@ Colour only where the terminal has it and NO_COLOR is not set. Text from hosts w
 """
 
 import os
+import re
 import textwrap
-from typing import Any, Dict, List, Sequence, TextIO
+from typing import Any, Dict, List, Match, Sequence, TextIO
 
 from .document import in_force
 from .model import UNLIMITED
@@ -24,9 +25,10 @@ class Style(object):
         code = _COLOURS.get(name)
         return "\x1b[%sm%s\x1b[0m" % (code, text) if self.colour and code else text
 
-    def wrap(self, text: str, indent: int) -> List[str]:
+    def wrap(self, text: str, indent: int, mark: str = "") -> List[str]:
+        """``mark`` stands before the text, at the end of the indent of its first line."""
         pad = " " * indent
-        return textwrap.wrap(text, self.width, initial_indent=pad, subsequent_indent=pad, break_long_words=False, break_on_hyphens=False)
+        return textwrap.wrap(text, self.width, initial_indent=mark.rjust(indent), subsequent_indent=pad, break_long_words=False, break_on_hyphens=False)
 
 
 def style_for(stream: TextIO) -> Style:
@@ -153,6 +155,42 @@ def explanation(answer: Any, style: Style) -> str:
     for unseen in answer.unseen:
         lines.extend(style.paint(line, "unknown") for line in style.wrap("Not known: " + unseen, 0))
     return "\n".join(lines) + "\n"
+
+
+def page(text: str, style: Style) -> str:
+    """The page of a rule. Of Markdown, pages have headings, paragraphs, lists, blocks of code and links (tests/unit/test_pages.py)."""
+    lines: List[str] = []
+    paragraph: List[str] = []
+    code = False
+    for line in text.splitlines() + [""]:
+        fence = line.startswith("```")
+        if paragraph and (fence or not line or line.startswith("- ")):
+            lines.extend(_paragraph(" ".join(paragraph), style))
+            paragraph = []
+        if fence:
+            code = not code
+        elif code:
+            lines.append(("    " + line).rstrip())
+        elif line:
+            paragraph.append(line.strip())
+        else:
+            lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _paragraph(text: str, style: Style) -> List[str]:
+    text = _LINK.sub(_address, text).replace("**", "")
+    if text.startswith("#"):
+        return [style.paint(text.lstrip("# "), "bold")]
+    return style.wrap(text[2:], 2, "- ") if text.startswith("- ") else style.wrap(text, 0)
+
+
+_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+
+
+def _address(link: Match[str]) -> str:
+    """Another page goes by the name of its rule; what is elsewhere keeps its address."""
+    return "%s (%s)" % link.groups() if "://" in link.group(2) else link.group(1)
 
 
 def _amount(value: int) -> str:

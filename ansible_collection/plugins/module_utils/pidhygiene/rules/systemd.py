@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
-from .. import marks, restarts, wording
+from .. import marks, pending, restarts, wording
 from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
@@ -220,11 +220,11 @@ def pending_reload(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield _reload_finding(
             "needed", ["%s: NeedDaemonReload" % unit.id for unit in told], [unit.id for unit in told], WARN, HIGH_CONFIDENCE,
             "systemd itself says so", _live_changes(units, told))
-    unseen = [unit for unit in units.units.values() if not unit.need_daemon_reload and _files_differ(units, unit)]
-    defaults = _changed_defaults(units)
+    unseen = [unit for unit in units.units.values() if not unit.need_daemon_reload and pending.files_differ(units, unit)]
+    defaults = pending.changed_defaults(units)
     if unseen or defaults:
         yield _reload_finding(
-            "unseen", ["%s: %s" % (unit.id, text) for unit in unseen for text in _files_differ(units, unit)] + defaults,
+            "unseen", ["%s: %s" % (unit.id, text) for unit in unseen for text in pending.files_differ(units, unit)] + defaults,
             [unit.id for unit in unseen] or ["every unit that starts"], WARN, MEDIUM_CONFIDENCE,
             "the files say other values than the manager has, and systemd does not notice", _live_changes(units, unseen))
     yield from _changed_since_marks(evidence, {unit.id for unit in told + unseen})
@@ -244,60 +244,10 @@ def _reload_finding(
     )
 
 
-def _touched(units: Any, paths: Iterable[str]) -> bool:
-    """Whether one of the files changed, in content or attributes, after the last load."""
-    loaded = units.manager.last_load
-    return loaded is not None and any(units.files[path].ctime > loaded for path in paths if path in units.files)
-
-
-def _files_differ(units: Any, unit: Any) -> List[str]:
-    """What the manager has otherwise than the files that were touched since it read them."""
-    if unit.transient or unit.load_state != "loaded" or not (
-            _touched(units, unit.files) or tuple(unit.drop_ins) != tuple(unit.files[1 if unit.fragment else 0:])):
-        return []
-    found = []
-    if [unit.fragment] if unit.fragment else []:
-        if unit.files and unit.files[0] != unit.fragment and unit.fragment not in unit.files:
-            found.append("FragmentPath=%s" % unit.fragment)
-    for item, limit in sorted(unit.limits.items()):
-        setting = unit.limit_set_in(item)
-        if setting is not None and setting.meaning != limit:
-            found.append("Limit%s=%s" % (item.upper(), setting.value))
-    tasks = unit.configured.get("TasksMax")
-    if tasks is not None and tasks.meaning is not None and unit.tasks_max is not None and units.manager.machine_tasks is not None:
-        if tasks.meaning.resolve(units.manager.machine_tasks) != unit.tasks_max:
-            found.append("TasksMax=%s" % tasks.value)
-    for key, value in (("KillMode", unit.kill_mode), ("User", unit.user), ("PAMName", unit.pam_name)):
-        setting = unit.configured.get(key)
-        if setting is not None and setting.meaning is not None and "%" not in setting.value and value and setting.meaning != value:
-            found.append("%s=%s" % (key, setting.value))
-    return found
-
-
-def _changed_defaults(units: Any) -> List[str]:
-    """DefaultLimit*= and DefaultTasksMax= that the manager does not have yet."""
-    manager = units.manager
-    if not _touched(units, manager.files):
-        return []
-    found = []
-    for key, setting in sorted(manager.defaults.items()):
-        if not setting.file or setting.meaning is None:
-            continue
-        if key == "DefaultTasksMax":
-            pending = manager.tasks_max is not None and manager.machine_tasks is not None and (
-                setting.meaning.resolve(manager.machine_tasks) != manager.tasks_max)
-        else:
-            limit = manager.limits.get(key[len("DefaultLimit"):].lower())
-            pending = limit is not None and limit != setting.meaning
-        if pending:
-            found.append("%s=%s (%s:%d)" % (key, setting.value, setting.file, setting.line))
-    return found
-
-
-def _live_changes(units: Any, pending: List[Any]) -> List[str]:
+def _live_changes(units: Any, changed: List[Any]) -> List[str]:
     """TasksMax= takes effect with the reload, without any restart."""
     found = []
-    for unit in pending:
+    for unit in changed:
         if unit.tasks_max is None or units.manager.machine_tasks is None:
             continue
         wanted = units.configured_tasks_max(unit)[0].resolve(units.manager.machine_tasks)

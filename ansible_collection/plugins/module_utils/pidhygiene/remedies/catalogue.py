@@ -1,0 +1,11 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every remedy, listed explicitly."""
+
+from . import unit_limits
+
+REMEDIES = (
+    unit_limits.REMEDY,
+)
+
+BY_NAME = {remedy.name: remedy for remedy in REMEDIES}

@@ -1,0 +1,90 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
+Repair what ``pidhygiene.check`` finds: the same desired states as the modules of the Ansible collection.
+
+.. versionadded:: 0.1.0
+
+.. code-block:: yaml
+
+    nginx.service:
+      pidhygiene.unit_limits:
+        - limits:
+            nofile: 65536
+
+With ``test=True`` nothing is changed, and the changes are shown. After a change the value is read back from the running host; a state fails, and says why,
+when it is not in force, or when it would do harm.
+"""
+
+from pidhygiene import fresh  # isort: skip
+
+fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the minion
+
+import pidhygiene
+from pidhygiene.host import HostError
+from pidhygiene.remedies import apply as engine
+from pidhygiene.remedies import unit_limits as _unit_limits
+from pidhygiene.remedies.model import Failed, Refused
+
+WRITTEN_FOR = "0.1.0"  # version of the engine: a wheel on the minion wins over the synced engine
+__virtualname__ = "pidhygiene"
+
+
+def __virtual__():
+    if pidhygiene.__version__ != WRITTEN_FOR:
+        return False, "the engine found is pidhygiene %s, this adapter is for %s" % (pidhygiene.__version__, WRITTEN_FOR)
+    return __virtualname__
+
+
+def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, state="present"):
+    """
+    Limits, ``TasksMax=`` and ``KillMode=`` of a unit, in one drop-in of its own, and in force for what runs.
+
+    name
+        The unit, with its type, as ``nginx.service``, unless ``unit`` says it.
+
+    limits
+        Limit (``nofile``, ``nproc``, ``memlock`` ...) to value: a number, ``soft:hard`` or ``infinity``. ``tasks`` is ``TasksMax=``.
+
+    kill_mode
+        ``control-group``, ``mixed`` or ``process``.
+
+    apply
+        How processes that run get the limits: ``restart`` the unit, leave them until its ``next_start``, or change them while they are ``running``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+
+    accept_pending
+        Reload systemd although files of others wait for a reload, too.
+
+    state
+        ``absent`` takes away what this state has set: the named limits, or all of them.
+    """
+    return _done(name, _unit_limits.REMEDY, {
+        "unit": unit or name, "limits": limits, "kill_mode": kill_mode, "apply": apply, "restart_protected": restart_protected,
+        "accept_pending": accept_pending, "state": state})
+
+
+def _done(name, remedy, given):
+    """Salt's answer for one state. Never raises for what the host has."""
+    answer = {"name": name, "result": False, "comment": "", "changes": {}}
+    given = {key: value for key, value in given.items() if value is not None}
+    try:
+        report = (engine.look if __opts__["test"] else engine.apply)(remedy, given)
+    except Refused as error:
+        return dict(answer, comment="Refused: %s." % error)
+    except Failed as error:
+        return dict(answer, comment="%s (state left: %s)." % (error, error.state))
+    except HostError as error:
+        return dict(answer, comment="What the host has now could not be read (%s: %s)." % (error.path, error.reason))
+    changes = {each.what: {"old": each.before, "new": each.after} for each in report.differences}
+    if not report.changed:
+        return dict(answer, result=True, comment=" ".join(("As it shall be.",) + _sentences(report)))
+    if __opts__["test"]:
+        return dict(answer, result=None, changes=changes, comment=" ".join(("Would be changed.",) + _sentences(report)))
+    return dict(answer, result=True, changes=changes or {remedy.name: "applied"}, comment=" ".join(("Changed, and in force.",) + _sentences(report)))
+
+
+def _sentences(report):
+    return tuple(note[:1].upper() + note[1:] + "." for note in report.notes)

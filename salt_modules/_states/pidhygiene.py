@@ -36,7 +36,7 @@ def __virtual__():
     return __virtualname__
 
 
-def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, state="present"):
+def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, ensure="present"):
     """
     Limits, ``TasksMax=`` and ``KillMode=`` of a unit, in one drop-in of its own, and in force for what runs.
 
@@ -58,12 +58,12 @@ def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", r
     accept_pending
         Reload systemd although files of others wait for a reload, too.
 
-    state
-        ``absent`` takes away what this state has set: the named limits, or all of them.
+    ensure
+        ``present``; ``absent`` takes away what this state has set: the named limits, or all of them.
     """
     return _done(name, _unit_limits.REMEDY, {
         "unit": unit or name, "limits": limits, "kill_mode": kill_mode, "apply": apply, "restart_protected": restart_protected,
-        "accept_pending": accept_pending, "state": state})
+        "accept_pending": accept_pending, "state": ensure})
 
 
 def _done(name, remedy, given):

@@ -42,7 +42,7 @@ def run(remedy):
         module.fail_json(msg="The remedy itself failed (%s: %s); this is a bug of pidhygiene." % (type(error).__name__, error))
     for note in report.notes:
         module.warn(note)
-    module.exit_json(changed=report.changed, diff=[_diff(each) for each in report.differences], notes=list(report.notes))
+    module.exit_json(diff=[_diff(each) for each in report.differences], **report.plain())
 
 
 def _diff(difference):

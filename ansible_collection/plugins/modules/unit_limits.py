@@ -83,6 +83,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+differences:
+  description: What differed, each with what it is about, how it was, and how it is now.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{what: TasksMax of a.service, before: "4915", after: "2000"}]
 notes:
   description: What the operator should know, as a unit that keeps its limits until its next start.
   type: list

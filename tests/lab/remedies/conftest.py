@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ..auditing import install
-from ..test_salt_on_hosts import salted  # noqa: F401  the tree with Salt in it
-from ..host import LabHost
-from .doors import DOORS, Door
+pytest.register_assert_rewrite(f"{__package__}.doors")
+
+from ..auditing import install  # noqa: E402
+from ..host import LabHost  # noqa: E402
+from ..test_salt_on_hosts import salted  # noqa: E402, F401  the tree with Salt in it
+from .doors import DOORS, Door  # noqa: E402
 
 
 @pytest.fixture(params=sorted(DOORS))

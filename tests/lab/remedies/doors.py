@@ -16,6 +16,7 @@ from ..machine import Machine
 REPOSITORY = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 ADAPTERS = "/opt/adapters"
+SALT_CONFIG = "/opt/salt-config"
 SALT_CALL = ("import sys; sys.path.insert(0, '/opt/salt'); sys.argv[0] = 'salt-call'; from salt.scripts import salt_call; salt_call()")
 
 # What a login writes by itself, and what changes with the clock.
@@ -31,7 +32,7 @@ for top in ("/etc", "/run/systemd", "/var"):
         folders[:] = [each for each in folders if not os.path.join(folder, each).startswith(passing)]
         for name in folders + names:
             path = os.path.join(folder, name)
-            if path.startswith(passing):
+            if path.startswith(passing) or path in ("/var/log", "/var/cache"):  # a login may make its first log there
                 continue
             found = os.lstat(path)
             files[path] = [found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
@@ -85,11 +86,11 @@ class Ansible(Door):
                      "ansible_ssh_private_key_file": str(host.key),
                      "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ControlMaster=no -o LogLevel=ERROR"}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        environment.update(LC_ALL="C.UTF-8", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json", ANSIBLE_LOAD_CALLBACK_PLUGINS="1", ANSIBLE_NOCOLOR="1")
+        environment.update(LC_ALL="C.UTF-8", ANSIBLE_NOCOLOR="1")
         done = subprocess.run(
             [BIN / "ansible", "--playbook-dir", REPOSITORY / "playbooks", "-i", f"{host.name},", "-e", json.dumps(variables), host.name,
              "--diff", "--one-line", *options, "-m", f"pidhygiene.host.{remedy}", "-a", json.dumps(parameters)],
-            env=dict(environment, ANSIBLE_STDOUT_CALLBACK="oneline"), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+            env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
         return _from_ansible(done.stdout, done.stderr)
 
 
@@ -97,9 +98,10 @@ def _from_ansible(said: str, complained: str) -> Answer:
     start = said.find("=> {")
     assert start >= 0, said + complained
     answer = json.JSONDecoder().raw_decode(said[start + 3:])[0]
-    differences = {each["before_header"]: (each["before"], each["after"]) for each in answer.get("diff") or []}
+    differences = {each["what"]: (each["before"], each["after"]) for each in answer.get("differences", [])}
     message = " ".join([answer.get("msg", ""), *answer.get("notes", [])]).strip()
-    return Answer(not answer.get("failed", False) and not answer.get("unreachable", False), answer.get("changed", False), message, differences)
+    ok = "FAILED" not in said[:start] and "UNREACHABLE" not in said[:start]
+    return Answer(ok, answer.get("changed", False), message, differences)
 
 
 class Salt(Door):
@@ -111,6 +113,7 @@ class Salt(Door):
         super().__init__(host)
         if host.run(["test", "-e", ADAPTERS], check=False).returncode:
             push_adapters(host)
+            host.write(SALT_CONFIG + "/minion", "root_dir: /opt/salt-root\nid: it\n")
 
     def look(self, remedy: str, **parameters: Any) -> Answer:
         return self._run(remedy, parameters, test=True)
@@ -119,8 +122,10 @@ class Salt(Door):
         return self._run(remedy, parameters, test=False)
 
     def _run(self, remedy: str, parameters: dict[str, Any], test: bool) -> Answer:
+        if "state" in parameters:  # Salt's own word
+            parameters["ensure"] = parameters.pop("state")
         said = self.host.run(
-            ["python3", "-c", SALT_CALL, "--local", "-m", ADAPTERS, "--out", "json", "--log-level", "quiet", "state.single", f"pidhygiene.{remedy}",
+            ["python3", "-c", SALT_CALL, "--local", "-c", SALT_CONFIG, "-m", ADAPTERS, "--out", "json", "--log-level", "quiet", "state.single", f"pidhygiene.{remedy}",
              "name=it", f"test={test}", *(f"{name}={json.dumps(value)}" for name, value in parameters.items())], check=False, timeout=600)
         assert "{" in said.stdout, said.stdout + said.stderr
         answer = json.loads(said.stdout[said.stdout.index("{"):])["local"]
@@ -148,9 +153,10 @@ def everything(host: Machine) -> dict[str, Any]:
 
 def unchanged(host: Machine, before: dict[str, Any]) -> None:
     after = everything(host)
-    assert {path: seen for path, seen in after["files"].items() if before["files"].get(path) != seen} == {}
-    assert set(before["files"]) == set(after["files"])
-    assert before["processes"] == after["processes"]
+    assert sorted(path for path, seen in after["files"].items() if before["files"].get(path) != seen) == []
+    assert sorted(set(before["files"]) - set(after["files"])) == []
+    assert [each for each in before["processes"] if each not in after["processes"]] == []
+    assert [each for each in after["processes"] if each not in before["processes"]] == []
 
 
 __all__ = ["DOORS", "Answer", "Door", "everything", "install", "unchanged"]

@@ -23,6 +23,7 @@ fresh.refresh()  # before anything else of the engine: an updated engine takes e
 import pidhygiene
 from pidhygiene.host import HostError
 from pidhygiene.remedies import apply as engine
+from pidhygiene.remedies import time_zone as _time_zone
 from pidhygiene.remedies import unit_limits as _unit_limits
 from pidhygiene.remedies.model import Failed, Refused
 
@@ -64,6 +65,23 @@ def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", r
     return _done(name, _unit_limits.REMEDY, {
         "unit": unit or name, "limits": limits, "kill_mode": kill_mode, "apply": apply, "restart_protected": restart_protected,
         "accept_pending": accept_pending, "state": ensure})
+
+
+def time_zone(name, restart="cached", ensure="present"):
+    """
+    One time zone for the host, in every file that names it, and no daemon left that lives in the old one.
+
+    name
+        The zone, as ``Europe/Berlin`` or ``Etc/UTC``.
+
+    restart
+        ``cached`` restarts the daemons that keep the zone they were started in, but for databases, Java, container engines and supervisors, which are
+        named in the comment; ``none`` restarts nothing.
+
+    ensure
+        ``present``. A host always has a zone: to undo, set the old one.
+    """
+    return _done(name, _time_zone.REMEDY, {"name": name, "restart": restart, "state": ensure})
 
 
 def _done(name, remedy, given):

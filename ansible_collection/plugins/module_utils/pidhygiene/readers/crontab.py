@@ -312,7 +312,7 @@ def parse_anacron(text: str) -> Table:
 
 def longest_pause(schedule: Schedule) -> Optional[int]:
     """Seconds between two firings, the longest there is in four years; None when it fires once or never."""
-    days = [index for index, (month, day, weekday) in enumerate(_calendar()) if _fires_on(schedule, month, day, weekday)]
+    days = [index for index, (month, day, weekday) in enumerate(_calendar()) if fires_on(schedule, month, day, weekday)]
     times = sorted(hour * 60 + minute for hour in schedule.hours for minute in schedule.minutes)
     if not days or not times:
         return None
@@ -322,7 +322,8 @@ def longest_pause(schedule: Schedule) -> Optional[int]:
     return max(pauses) if pauses else None
 
 
-def _fires_on(schedule: Schedule, month: int, day: int, weekday: int) -> bool:
+def fires_on(schedule: Schedule, month: int, day: int, weekday: int) -> bool:
+    """Whether it has a firing on such a day; weekday 0 is Sunday."""
     if month not in schedule.months:
         return False
     by_day, by_weekday = day in schedule.days, weekday in schedule.weekdays
@@ -353,5 +354,5 @@ def runs_per_hour(schedule: Schedule) -> float:
     if schedule.never:
         return 0.0
     calendar = _calendar()
-    days = sum(1 for month, day, weekday in calendar if _fires_on(schedule, month, day, weekday))
+    days = sum(1 for month, day, weekday in calendar if fires_on(schedule, month, day, weekday))
     return len(schedule.hours) * len(schedule.minutes) * days / (24.0 * len(calendar))

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import unit_limits
+from . import time_zone, unit_limits
 
 REMEDIES = (
+    time_zone.REMEDY,
     unit_limits.REMEDY,
 )
 

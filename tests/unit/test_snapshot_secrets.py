@@ -41,3 +41,9 @@ def test_supervisord_configuration():
     text = b"[unix_http_server]\npassword=hunter2\n[program:a]\ncommand=a --password hunter2\nenvironment=A=hunter2\nkillasgroup=true\n[include]\nfiles = conf.d/*.conf\n"
     found = without_secrets("/etc/supervisor/supervisord.conf", text)
     assert found == b"[unix_http_server]\n\n[program:a]\n\n\nkillasgroup=true\n[include]\nfiles = conf.d/*.conf\n"
+
+
+@pytest.mark.parametrize("path", ["/sys/fs/cgroup/pids/system.slice/supervisor.service/pids.max", "/run/supervisord.pid", "/var/run/supervisor/web.pid"])
+def test_what_is_called_after_supervisord_is_not_its_configuration(path):
+    """A snapshot of a host with a supervisord could not tell the limit of its unit."""
+    assert without_secrets(path, b"28965\n") == b"28965\n"

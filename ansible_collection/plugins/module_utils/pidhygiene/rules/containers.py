@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from .. import headroom, leak, wording
+from .. import headroom, leak, outside, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -31,7 +31,7 @@ from ..text import shown
 from .zombies import charged_budgets
 
 NEEDS = ("processes", "details", "containers", "zombies")
-USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id", "clock")
+USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id", "clock", "visibility")
 NO_CONTAINER = "no container runs here: no pid namespace below our own has a living init"
 REAPERS = frozenset(  # programs that reap what they adopt: they get a minute, as they may be busy
     "tini tini-static docker-init catatonit podman-init dumb-init systemd init s6-svscan runit runsvdir bash".split())
@@ -154,6 +154,8 @@ def pids_budget(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Unknown(gaps)
     if not evidence.containers.containers:
         yield NotApplicable(NO_CONTAINER)
+    else:
+        yield from outside.groups(evidence, policy)
     uses: Dict[str, Use] = {}
     for container in evidence.containers.containers:
         tightest = evidence.cgroups.tightest(container.group)
@@ -217,7 +219,9 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if blind and not gaps:
         yield Unknown(tuple(Gap(each.group, "no limit file of the pids controller can be seen for this group") for each in blind))
     yield Passed(len(known) - len(open_ended) - len(blind))
-    if open_ended:
+    hidden = list(outside.groups(evidence, policy)) if open_ended else []
+    yield from hidden
+    if open_ended and not hidden:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "containers without a limit of tasks"),
             "%s without any limit of tasks (%s): each can use up those of the host; set --pids-limit, podPidsLimit or TasksMax= of their slice." % (

@@ -4,11 +4,12 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, marks, sessions, wording
+from .. import headroom, marks, outside, sessions, wording
 from ..model import (
     CRIT, FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..readers.kernel_budgets import kernel_before
 from ..text import shown
 
 
@@ -19,18 +20,20 @@ def _limit_gaps(evidence: Any) -> List[Verdict]:
 
 @rule(
     "PH-LIM-001", "User close to RLIMIT_NPROC", CRIT, "su, ssh and exec fail with EAGAIN",
-    ("processes", "details", "user_namespaces"), ("users", "zombies", "limits_conf", "budgets"),
+    ("processes", "details", "user_namespaces"), ("users", "zombies", "limits_conf", "budgets", "visibility"),
 )
 def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     in_force = headroom.soft_nproc(evidence)
+    any_limit = False
     for uid in sorted(counts):
         limits = {soft: _shared_limit(soft, pids) for soft, pids in in_force.get(uid, {}).items()}
         session = _next_session(evidence, uid)
         if session is not None:
             limits.setdefault(session[0], session[1])
+        any_limit = any_limit or bool(limits)
         if limits and counts[uid].uncertain:
             yield Unknown(evidence.user_namespaces.gaps)
         for soft, source in sorted(limits.items()):
@@ -38,6 +41,7 @@ def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 yield Passed()
             else:
                 yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source)
+    yield from outside.users(evidence, policy, any_limit)
 
 
 def _shared_limit(soft: int, pids: List[int]) -> Seen:
@@ -124,13 +128,6 @@ def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 for namespace in evidence.user_namespaces.others if namespace.owner == uid)[:5],
             references=("kernel/ucount.c inc_rlimit_ucounts",),
         )
-
-
-def kernel_before(release: str, version: Tuple[int, int]) -> bool:
-    parts = release.split("-")[0].split(".")
-    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
-        return False
-    return (int(parts[0]), int(parts[1])) < version
 
 
 @rule(
@@ -261,17 +258,19 @@ def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft:
 
 @rule(
     "PH-LIM-011", "Root daemon that setuids into a full user", HIGH, "status=203/EXEC, or children that die in silence",
-    ("processes", "details", "user_namespaces"), ("users",),
+    ("processes", "details", "user_namespaces"), ("users", "visibility"),
 )
 def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     tightest = {uid: min(limits) for uid, limits in headroom.soft_nproc(evidence).items()}
+    any_limit = False
     for parent_pid, uid in sorted(_setuid_children(evidence)):
         counted = counts.get(uid)
         soft = _soft(evidence, parent_pid)
         if counted is None or soft is None:
             continue
+        any_limit = any_limit or soft != UNLIMITED
         subject = wording.process_subject(evidence, parent_pid, evidence.processes.processes[parent_pid].comm)
         name = wording.user_name(evidence, uid)
         if soft != UNLIMITED and counted.tasks >= (1 - policy["headroom.setuid_margin"]) * soft:
@@ -293,6 +292,7 @@ def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
             )
         else:
             yield Passed()
+    yield from outside.users(evidence, policy, any_limit)
 
 
 def _setuid_children(evidence: Any) -> Iterator[Tuple[int, int]]:

@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, leak, marks, wording
+from .. import headroom, leak, marks, outside, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -158,6 +158,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
         days = leak.days_left(budget.free, rate)
         if days >= policy["zombies.exhaustion_warn"]:
             yield Passed()
+            yield from outside.groups(evidence, policy)
             continue
         failing = days < policy["zombies.exhaustion_fail"]
         subject = wording.process_subject(evidence, brood.parent.pid, brood.parent_command.program)

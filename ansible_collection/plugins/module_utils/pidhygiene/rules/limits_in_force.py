@@ -80,7 +80,7 @@ def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserT
         ),
         binding="RLIMIT_NPROC of %s: %d of %d" % (name, counted.tasks, soft),
         remedy=Remedy("unit_limits", (("user", name), ("nproc", 2 * soft))),
-        references=("man:getrlimit(2)", "RULES A1"),
+        references=("man:getrlimit(2)", "kernel/fork.c copy_process"),
     )
 
 

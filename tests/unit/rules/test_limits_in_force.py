@@ -69,14 +69,14 @@ def test_the_next_session_is_judged_before_anybody_opens_it():
     assert judge(promised("oracle soft nproc 4096\n"), "PH-LIM-001").status == "pass"
 
 
-def hidden_host(tasks, nproc=(20, 20)):
+def hidden_host(tasks, nproc=(20, 20), inner=(96365, 96365)):
     """Six tasks with kuid 70005 in a user namespace that uid 64125 created (F14, oracle V5)."""
     host = SimulatedHost()
     host.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\nbuilder:x:64125:64125::/home/builder:/bin/sh\n")
     for index in range(tasks):
-        host.process(900 + index, 1, "inner", uid=70005, userns="user:[4026532201]", cgroup=SESSION)
+        host.process(900 + index, 1, "inner", uid=70005, userns="user:[4026532201]", cgroup=SESSION, nproc=inner)
         host.owners["/proc/%d/ns/user" % (900 + index)] = 64125
-    return host.process(700, 1, "bash", uid=64125, cgroup=SESSION, nproc=nproc)
+    return host.process(700, 1, "bash", uid=64125, cgroup=SESSION, nproc=nproc) if nproc else host
 
 
 @pytest.mark.case("PH-LIM-002", "fires")
@@ -84,6 +84,17 @@ def test_hidden_tasks_count_for_the_creator():
     host = hidden_host(6, (7, 7))
     assert "User builder is charged 6 tasks that carry other uids" in judge(host, "PH-LIM-002").only("warn")["message"]
     assert "User builder has 7 tasks of 7 allowed (100.0 %)" in judge(host, "PH-LIM-001").only("fail")["message"]
+
+
+def test_rootless_containers_with_room_are_information():
+    for host in (hidden_host(6), hidden_host(6, None), hidden_host(6, None, (None, None))):
+        finding = judge(host, "PH-LIM-002").only("info")
+        assert finding["severity"] == "INFO" and "because this user created their user namespaces" in finding["message"]
+
+
+def test_without_a_process_of_his_own_the_namespace_shows_what_he_had():
+    finding = judge(hidden_host(6, None, (7, 7)), "PH-LIM-002").only("warn")
+    assert finding["severity"] == "MED" and "(100.0 % of 6, and 7 are allowed)" in finding["message"]
 
 
 @pytest.mark.case("PH-LIM-002", "silent")
@@ -99,6 +110,7 @@ def test_owner_of_namespace_unknown_is_never_zero():
     host.owners.clear()
     assert judge(host, "PH-LIM-002").status == "unknown"
     assert judge(host, "PH-LIM-001").status == "unknown"
+    assert judge(hidden_host(6).forbid("/proc/900/limits"), "PH-LIM-002").status == "unknown"
 
 
 def pool(files, soft=1024):

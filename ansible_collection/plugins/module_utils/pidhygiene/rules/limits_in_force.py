@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-LIM, part one: limits in force, and what has come near them."""
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from .. import headroom, marks, sessions, wording
 from ..model import (
@@ -94,14 +94,15 @@ def _of_parent(evidence: Any, uid: int) -> str:
 
 @rule(
     "PH-LIM-002", "Tasks charged to a user but invisible as his", MED, "sums over /proc count too few",
-    ("processes", "details", "user_namespaces", "budgets"), ("users",),
+    ("processes", "details", "user_namespaces", "budgets"), ("users", "limits_conf"),
 )
 def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if kernel_before(evidence.budgets.release, (5, 14)):
         yield NotApplicable("kernels before 5.14 charge tasks to their own user only")
         return
-    if evidence.user_namespaces.gaps or evidence.processes.gaps:
-        yield Unknown(evidence.user_namespaces.gaps + evidence.processes.gaps)
+    if evidence.user_namespaces.gaps:
+        yield Unknown(evidence.user_namespaces.gaps)
+    yield from _limit_gaps(evidence)
     for uid, counted in sorted(headroom.user_tasks(evidence).items()):
         if not counted.hidden:
             continue
@@ -110,20 +111,35 @@ def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if (uid == 0 and initial) or share <= policy["headroom.hidden_share"] or counted.hidden < 5:
             yield Passed()
             continue
-        limited = headroom.soft_nproc(evidence).get(uid, {})
-        pressed = any(counted.tasks >= policy["headroom.warn"] * soft for soft in limited)
+        lowest = min(_limits_of_creator(evidence, uid), default=None)
+        pressed = lowest is not None and counted.tasks >= policy["headroom.warn"] * lowest
         name = wording.user_name(evidence, uid)
         yield Finding(
-            WARN if pressed or not limited else INFO, MED if pressed else SEVERITY_INFO, Subject("user", name, "hidden|" + name),
-            "User %s is charged %d tasks that carry other uids, because this user created their user namespaces (%s of %d): "
+            WARN if pressed else INFO, MED if pressed else SEVERITY_INFO, Subject("user", name, "hidden|" + name),
+            "User %s is charged %d tasks that carry other uids, because this user created their user namespaces (%s of %d%s): "
             "count them before setting a limit, or give the containers an account of their own." % (
-                name, counted.hidden, wording.percent(share), counted.tasks),
+                name, counted.hidden, wording.percent(share), counted.tasks, ", and %d are allowed" % lowest if pressed else ""),
             evidence=tuple(
                 Seen("/proc/%d/ns/user" % namespace.members[0], "%s, owner uid %s, %d tasks" % (
                     namespace.link, namespace.owner, sum(namespace.tasks.values())))
                 for namespace in evidence.user_namespaces.others if namespace.owner == uid)[:5],
             references=("kernel/ucount.c inc_rlimit_ucounts",),
         )
+
+
+def _limits_of_creator(evidence: Any, uid: int) -> Set[int]:
+    """Soft limits that the sum is held against: of his own processes, of his next session, and of the tasks in his namespaces.
+
+    The kernel keeps the creator's limit with the namespace (create_user_ns, set_userns_rlimit_max); its tasks have inherited the same value.
+    """
+    found = set(headroom.soft_nproc(evidence).get(uid, {}))
+    session = _next_session(evidence, uid)
+    if session is not None:
+        found.add(session[0])
+    for namespace in evidence.user_namespaces.others:
+        if namespace.owner == uid:
+            found.update(soft for soft in (_soft(evidence, pid) for pid in namespace.members) if soft is not None)
+    return {soft for soft in found if headroom.FORKS_NEVER < soft < UNLIMITED}
 
 
 def kernel_before(release: str, version: Tuple[int, int]) -> bool:

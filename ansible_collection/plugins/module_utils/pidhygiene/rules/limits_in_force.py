@@ -119,7 +119,7 @@ def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
             WARN if pressed else INFO, MED if pressed else SEVERITY_INFO, Subject("user", name, "hidden|" + name),
             "User %s is charged %d tasks that carry other uids, because this user created their user namespaces (%s of %d%s): "
             "count them before setting a limit, or give the containers an account of their own." % (
-                name, counted.hidden, wording.percent(share), counted.tasks, ", and %d are allowed" % lowest if pressed else ""),
+                name, counted.hidden, wording.percent(share), counted.tasks, ", and %d are allowed" % lowest if pressed and lowest is not None else ""),
             evidence=tuple(
                 Seen("/proc/%d/ns/user" % namespace.members[0], "%s, owner uid %s, %d tasks" % (
                     namespace.link, namespace.owner, sum(namespace.tasks.values())))

@@ -64,6 +64,34 @@ def test_one_late_run_is_silent(host):
     assert judge(host, "PH-CRN-001").status == "pass"
 
 
+def left_by_runs(*ages, kill_mode="process", command=("/bin/sleep", "1000"), timer=True, main=0):
+    """A service that a timer starts, and what its runs put into the background that long ago."""
+    host = SimulatedHost().unit("work.service", ActiveState="active" if main else "inactive", SubState="dead", MainPID=main, KillMode=kill_mode)
+    host.file("/etc/systemd/system/work.service", "[Service]\nType=oneshot\nExecStart=/opt/work\nKillMode=%s\n" % kill_mode)
+    if timer:
+        host.unit("work.timer").file("/etc/systemd/system/work.timer", "[Timer]\nOnCalendar=hourly\n")
+    for number, age in enumerate(ages):
+        host.process(900 + number, 1, "sleep", start=age, cgroup="/system.slice/work.service", argv=command)
+    return host
+
+
+@pytest.mark.case("PH-CRN-001", "fires")
+def test_what_two_runs_of_a_timer_left_behind():
+    finding = judge(left_by_runs(7000, 3400), "PH-CRN-001").only("warn")
+    assert finding["subject"]["id"] == "work.timer"
+    assert "2 runs of work.service have left \"/bin/sleep 1000\" alive, the oldest 117 min ago, because KillMode=process spares it" in finding["message"]
+
+
+@pytest.mark.case("PH-CRN-001", "silent")
+@pytest.mark.parametrize("host", [
+    left_by_runs(7000), left_by_runs(7000, 6990),  # one run, with two in the background
+    left_by_runs(7000, 3400, timer=False), left_by_runs(7000, 3400, kill_mode="control-group"),
+    left_by_runs(7000).process(950, 1, "agent", start=3400, cgroup="/system.slice/work.service"),
+], ids=["one", "at once", "no timer", "stopped with it", "others"])
+def test_a_timer_that_leaves_one_thing_behind(host):
+    assert judge(host, "PH-CRN-001").findings == []
+
+
 @pytest.mark.case("PH-CRN-001", "unreadable")
 def test_runs_that_cannot_be_read_are_unknown():
     assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D"), "PH-CRN-001").status == "unknown"

@@ -1,16 +1,19 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PH-CRN: jobs of cron that run into each other, and jobs that never run."""
+"""PH-CRN: jobs of cron and timers that run into each other, and jobs that never run."""
 
 import re
 from typing import Any, Dict, Iterator, List, Tuple
 
 from .. import wording
-from ..model import FAIL, HIGH, INFO, MED, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule
+from ..model import (
+    FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule,
+)
 from ..readers.cron import CRONIE_CRON, DEBIAN_CRON
 from ..readers.crontab import shortest_pause
 from ..text import masked, shown
 
+APART_S = 60.0  # what one run of a job starts is started within this time
 RISING = 4  # runs at once, one more in each of the last three intervals
 # What editors, package managers and people leave behind, or name so that it does not run.
 SET_ASIDE = re.compile(r"(~|\.(dpkg-\w+|ucf-\w+|rpm(save|orig|new)|bak|old|orig|save|disabled?|off|swp|example|sample|placeholder)|[-_.]disabled)$", re.I)
@@ -40,10 +43,11 @@ def given(command: str) -> str:
 
 @rule(
     "PH-CRN-001", "Runs of one job overlap", HIGH, "each run is later than the last, until nothing can be started",
-    ("job_runs", "cron", "processes", "clock"),
+    ("job_runs", "cron", "processes", "clock"), ("units", "leftovers"),
 )
 def overlapping_runs(evidence: Any, policy: Any) -> Iterator[Verdict]:
     cron, table = evidence.cron, evidence.processes
+    yield from _left_by_timers(evidence)
     if evidence.job_runs.gaps:
         yield Unknown(evidence.job_runs.gaps)
     if cron.gaps:
@@ -78,6 +82,44 @@ def overlapping_runs(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 Seen("/proc/%d/stat" % run.process.pid, "started %s ago" % wording.duration(table.age(run.process)))
                 for run in evidence.job_runs.runs if run.command.strip() == command)[:5],
         )
+
+
+def _left_by_timers(evidence: Any) -> Iterator[Finding]:
+    """systemd starts no unit that is active or starting, so a timer's runs overlap only by what KillMode= lets outlive them."""
+    if not (evidence.has("units") and evidence.has("leftovers")):
+        return
+    timers = {timer.unit: timer for timer in evidence.units.timers if timer.active is not False}
+    for leaving in evidence.leftovers.between_runs:
+        timer = timers.get(leaving.unit.id)
+        if timer is None:
+            continue
+        for command, pids in sorted(_started_apart(evidence.processes, leaving).items()):
+            yield Finding(
+                WARN, MED, Subject("job", timer.id, "%s|%s" % (timer.id, wording.base_name(command[0]))),
+                "%s: %d runs of %s have left \"%s\" alive, the oldest %s ago, because KillMode=%s spares it: leave KillMode= at its default, or let "
+                "the job wait for what it starts." % (
+                    timer.id, len(pids), leaving.unit.id, wording.command_line(command[0], command),
+                    wording.duration(evidence.processes.age(evidence.processes.processes[pids[0]])), leaving.unit.kill_mode),
+                evidence=tuple(Seen("/proc/%d/stat" % pid, "started %s ago, parent %d" % (
+                    wording.duration(evidence.processes.age(evidence.processes.processes[pid])), evidence.processes.processes[pid].ppid))
+                    for pid in pids[:5]),
+                confidence=MEDIUM_CONFIDENCE, references=("man:systemd.timer(5)", "man:systemd.kill(5)"),
+            )
+
+
+def _started_apart(table: Any, leaving: Any) -> Dict[Tuple[str, ...], List[int]]:
+    """Command line to the first process of each run, oldest first, where there are two runs: one run may start several at once."""
+    found: Dict[Tuple[str, ...], List[int]] = {}
+    for pid in leaving.left:
+        command = leaving.commands[pid].arguments if pid in leaving.commands else ()
+        before = found.get(command)
+        if not command:
+            continue
+        if before is None:
+            found[command] = [pid]
+        elif table.processes[pid].start - table.processes[before[-1]].start > APART_S * table.machine.ticks_per_second:
+            before.append(pid)
+    return {command: pids for command, pids in found.items() if len(pids) > 1}
 
 
 @rule("PH-CRN-002", "Job files that silently never run", HIGH, "the backup that nobody misses until it is needed", ("cron", "clock"), ("distribution",))

@@ -9,8 +9,9 @@ from .. import wording
 from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule,
 )
-from ..readers.cron import CRONIE_CRON, DEBIAN_CRON
+from ..readers.cron import ANACRON, CRONIE_CRON, DEBIAN_CRON
 from ..readers.crontab import shortest_pause
+from ..readers.password_ages import EXPIRED, SHADOW
 from ..text import masked, shown
 
 APART_S = 60.0  # what one run of a job starts is started within this time
@@ -122,7 +123,10 @@ def _started_apart(table: Any, leaving: Any) -> Dict[Tuple[str, ...], List[int]]
     return {command: pids for command, pids in found.items() if len(pids) > 1}
 
 
-@rule("PH-CRN-002", "Job files that silently never run", HIGH, "the backup that nobody misses until it is needed", ("cron", "clock"), ("distribution",))
+@rule(
+    "PH-CRN-002", "Job files that silently never run", HIGH, "the backup that nobody misses until it is needed",
+    ("cron", "clock"), ("distribution", "password_ages"),
+)
 def never_run(evidence: Any, policy: Any) -> Iterator[Verdict]:
     cron = evidence.cron
     if cron.gaps:
@@ -138,6 +142,42 @@ def never_run(evidence: Any, policy: Any) -> Iterator[Verdict]:
     debian = evidence.has("distribution") and "debian" in evidence.distribution.family
     for script in cron.scripts:
         yield _script(script, debian)
+    if evidence.has("password_ages"):
+        yield from _refused_users(evidence)
+
+
+def _refused_users(evidence: Any) -> Iterator[Verdict]:
+    """PAM says no before each job, for the date of the account or the age of a password that nobody types."""
+    ages, today = evidence.password_ages, int(evidence.clock.wall // 86400)
+    if ages.gaps:
+        yield Unknown(ages.gaps)
+    jobs: Dict[str, List[Tuple[Any, Any]]] = {}
+    for table, job in evidence.cron.jobs():
+        if table.kind != ANACRON:  # starts its jobs itself, as root
+            jobs.setdefault(job.user or table.user, []).append((table, job))
+    for user in sorted(jobs):
+        why = ages.refusal(user, today)
+        if not why:
+            yield Passed()
+            continue
+        dates = ages.dates[user]
+        name = shown(user)
+        if why == EXPIRED:
+            text = "the account expired %d days ago: set another date (chage -E), or take the jobs away" % (today - dates.expires)
+        elif dates.last_change == 0:
+            text = "a new password is wanted at the next login: set one, or let it not age (chage -d %d -M -1 %s)" % (today, name)
+        else:
+            text = "its password is %d days old and may be %d: set a new one, or let it not age (chage -M -1 %s)" % (
+                today - dates.last_change, dates.maximum, name)
+        yield Finding(
+            FAIL, HIGH, Subject("user", user, "cron|" + user),
+            "cron starts %s of user %s, because %s." % (
+                "none of the %d jobs" % len(jobs[user]) if len(jobs[user]) > 1 else "no job", name, text),
+            evidence=(Seen(SHADOW, "%s: last change %s, maximum %s, inactive %s, expires %s" % ((name,) + tuple(
+                "-" if each is None else "day %d" % each if index in (0, 3) else "%d days" % each for index, each in enumerate(dates)))),)
+            + tuple(Seen(_place(table, job), shown(job.when) + " " + _command(job.command)) for table, job in jobs[user][:3]),
+            references=("man:shadow(5)", "man:pam_unix(8)", "man:chage(1)"),
+        )
 
 
 def _table(table: Any) -> Iterator[Verdict]:

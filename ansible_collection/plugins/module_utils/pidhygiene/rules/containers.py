@@ -130,7 +130,7 @@ def _not_reaping(evidence: Any, container: Container, brood: Brood, grade: Tuple
         ),
         binding=shown(budget.text()) if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
-        references=("man:pid_namespaces(7)", "RULES A5"),
+        references=("man:pid_namespaces(7)", "krallin/tini#8"),
     )
 
 
@@ -198,7 +198,7 @@ def _full(evidence: Any, policy: Any, use: Use) -> Finding:
             Seen("%s%s/pids.current" % (evidence.cgroups.hierarchy.pids_mount or "", shown(group.path)), "%d" % group.current),
         ),
         binding="pids.max of %s: %d of %d" % (shown(group.path), group.current, group.maximum),
-        references=("RULES A4",),
+        references=("kernel/cgroup/pids.c",),
     )
 
 
@@ -228,7 +228,7 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([_name(each) for each in open_ended], 3)),
             evidence=tuple(Seen("%s%s/pids.max" % (evidence.cgroups.hierarchy.pids_mount or "", shown(each.group)), "max, up to the root")
                            for each in open_ended[:5]),
-            references=("RULES A4",),
+            references=("kernel/cgroup/pids.c",),
         )
 
 
@@ -323,5 +323,5 @@ def _probe(evidence: Any, policy: Any, container: Container, brood: Brood, inter
         ),
         binding=shown(budget.text()) if budget else None,
         confidence=MEDIUM_CONFIDENCE,
-        references=("RULES A5",),
+        references=("man:pid_namespaces(7)", "moby/moby#47583"),
     )

@@ -21,8 +21,11 @@ from pidhygiene import fresh  # isort: skip
 fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the minion
 
 import pidhygiene
+import salt.utils.yaml
 from pidhygiene.host import HostError
+from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
+from pidhygiene.remedies import plan as _plan
 from pidhygiene.remedies import time_zone as _time_zone
 from pidhygiene.remedies import unit_limits as _unit_limits
 from pidhygiene.remedies.model import Failed, Refused
@@ -82,6 +85,57 @@ def time_zone(name, restart="cached", ensure="present"):
         ``present``. A host always has a zone: to undo, set the old one.
     """
     return _done(name, _time_zone.REMEDY, {"name": name, "restart": restart, "state": ensure})
+
+
+def plan_applied(name, host=None, policy=None):
+    """
+    What a reviewed plan says of this minion, step by step, and nothing else; then the rules that it was made for are evaluated again.
+
+    name
+        The plan that ``pidhygiene plan`` wrote: ``salt://plan.yml``, a file on the minion, or the plan itself.
+
+    host
+        The name of this minion in the plan; its id when not given.
+
+    policy
+        The policy of the audit afterwards; the pillar ``pidhygiene`` when not given.
+    """
+    answer = {"name": name if isinstance(name, str) else "plan", "result": False, "comment": "", "changes": {}}
+    try:
+        wanted = Policy(_plain(__pillar__.get("pidhygiene")) if policy is None else policy)
+        report = _plan.apply_host(_document(name), host or __opts__["id"], __opts__["test"], wanted)
+    except (_plan.NotAPlan, PolicyError, OSError) as error:
+        return dict(answer, comment="%s." % error)
+    except Refused as error:
+        return dict(answer, comment="Refused: %s." % error)
+    if not report.outcomes:
+        return dict(answer, result=True, comment="The plan says nothing of this minion.")
+    lines = ["%s: %s%s" % (each.remedy, each.status, " (%s)" % each.message if each.message else "") for each in report.outcomes]
+    lines.extend("still found: %s" % each for each in report.remaining)
+    changes = {each.what: {"old": each.before, "new": each.after} for outcome in report.outcomes for each in outcome.differences}
+    result = (None if __opts__["test"] and report.changed else True) if report.succeeded else False
+    return dict(answer, result=result, changes=changes, comment="\n".join(lines))
+
+
+def _document(name):
+    if not isinstance(name, str):
+        return _plain(name)
+    if name.startswith("salt://"):
+        text = __salt__["cp.get_file_str"](name)
+        if not text:
+            raise OSError("%s is not on the master" % name)
+    else:
+        with open(name, encoding="utf-8") as stream:
+            text = stream.read()
+    return {key: value.strftime(_plan.TIME) if hasattr(value, "strftime") else value for key, value in salt.utils.yaml.safe_load(text).items()}
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value
 
 
 def _done(name, remedy, given):

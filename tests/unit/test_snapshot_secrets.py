@@ -41,3 +41,23 @@ def test_supervisord_configuration():
     text = b"[unix_http_server]\npassword=hunter2\n[program:a]\ncommand=a --password hunter2\nenvironment=A=hunter2\nkillasgroup=true\n[include]\nfiles = conf.d/*.conf\n"
     found = without_secrets("/etc/supervisor/supervisord.conf", text)
     assert found == b"[unix_http_server]\n\n[program:a]\n\n\nkillasgroup=true\n[include]\nfiles = conf.d/*.conf\n"
+
+
+@pytest.mark.parametrize("path", ["/sys/fs/cgroup/pids/system.slice/supervisor.service/pids.max", "/run/supervisord.pid", "/var/run/supervisor/web.pid"])
+def test_what_is_called_after_supervisord_is_not_its_configuration(path):
+    """A snapshot of a host with a supervisord could not tell the limit of its unit."""
+    assert without_secrets(path, b"28965\n") == b"28965\n"
+
+
+@pytest.mark.parametrize("line, kept", [
+    (b"a:$6$salt$hunter2:20000:0:90:7:5:30000:", b"a:*:20000:0:90:7:5:30000:"), (b"a:!$6$hunter2:20000::::::", b"a:*:20000::::::"),
+    (b"a::20000:0:99999:7:::", b"a::20000:0:99999:7:::"), (b"$6$hunter2", b"$6$hunter2"[:0] + b"*"), (b"", b""),
+])
+def test_no_password_of_an_account_is_recorded(line, kept):
+    text = b"root:*:1:0:99999:7:::\n" + line + b"\n"
+    assert without_secrets("/etc/shadow", text) == b"root:*:1:0:99999:7:::\n" + kept + b"\n"
+
+
+def test_passwd_says_only_where_the_password_is():
+    text = b"a:x:1:1::/:/bin/sh\nb:$1$hunter2:2:2::/:/bin/sh\nc::3:3::/:/bin/sh\nd:hunter2des:4:4::/:/bin/sh\n"
+    assert without_secrets("/etc/passwd", text) == b"a:x:1:1::/:/bin/sh\nb:*:2:2::/:/bin/sh\nc::3:3::/:/bin/sh\nd:*:4:4::/:/bin/sh\n"

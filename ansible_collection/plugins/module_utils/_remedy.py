@@ -42,10 +42,11 @@ def run(remedy):
         module.fail_json(msg="The remedy itself failed (%s: %s); this is a bug of pidhygiene." % (type(error).__name__, error))
     for note in report.notes:
         module.warn(note)
-    module.exit_json(diff=[_diff(each) for each in report.differences], **report.plain())
+    module.exit_json(diff=[shown_difference(each) for each in report.differences], **report.plain())
 
 
-def _diff(difference):
+def shown_difference(difference):
+    """As Ansible shows it with --diff."""
     return {"before_header": difference.what, "after_header": difference.what, "before": _lines(difference.before), "after": _lines(difference.after)}
 
 

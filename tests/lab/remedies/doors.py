@@ -126,7 +126,7 @@ class Salt(Door):
             parameters["ensure"] = parameters.pop("state")
         said = self.host.run(
             ["python3", "-c", SALT_CALL, "--local", "-c", SALT_CONFIG, "-m", ADAPTERS, "--out", "json", "--log-level", "quiet", "state.single", f"pidhygiene.{remedy}",
-             "name=it", f"test={test}", *(f"{name}={json.dumps(value)}" for name, value in parameters.items())], check=False, timeout=600)
+             f"test={test}", *(f"{name}={json.dumps(value)}" for name, value in {"name": "it", **parameters}.items())], check=False, timeout=600)
         assert "{" in said.stdout, said.stdout + said.stderr
         answer = json.loads(said.stdout[said.stdout.index("{"):])["local"]
         assert isinstance(answer, dict), answer

@@ -1,9 +1,11 @@
 """PH-CRN through audit()."""
 
+import json
+
 import pytest
 from pidhygiene.readers import crontab
 from pidhygiene.rules.jobs import given
-from simulated import SimulatedHost, judge
+from simulated import NOW, SimulatedHost, judge
 
 
 def with_cron(table="", path="/etc/cron.d/job", cronie=False, **stat):
@@ -64,6 +66,34 @@ def test_one_late_run_is_silent(host):
     assert judge(host, "PH-CRN-001").status == "pass"
 
 
+def left_by_runs(*ages, kill_mode="process", command=("/bin/sleep", "1000"), timer=True, main=0):
+    """A service that a timer starts, and what its runs put into the background that long ago."""
+    host = SimulatedHost().unit("work.service", ActiveState="active" if main else "inactive", SubState="dead", MainPID=main, KillMode=kill_mode)
+    host.file("/etc/systemd/system/work.service", "[Service]\nType=oneshot\nExecStart=/opt/work\nKillMode=%s\n" % kill_mode)
+    if timer:
+        host.unit("work.timer").file("/etc/systemd/system/work.timer", "[Timer]\nOnCalendar=hourly\n")
+    for number, age in enumerate(ages):
+        host.process(900 + number, 1, "sleep", start=age, cgroup="/system.slice/work.service", argv=command)
+    return host
+
+
+@pytest.mark.case("PH-CRN-001", "fires")
+def test_what_two_runs_of_a_timer_left_behind():
+    finding = judge(left_by_runs(7000, 3400), "PH-CRN-001").only("warn")
+    assert finding["subject"]["id"] == "work.timer"
+    assert "2 runs of work.service have left \"/bin/sleep 1000\" alive, the oldest 117 min ago, because KillMode=process spares it" in finding["message"]
+
+
+@pytest.mark.case("PH-CRN-001", "silent")
+@pytest.mark.parametrize("host", [
+    left_by_runs(7000), left_by_runs(7000, 6990),  # one run, with two in the background
+    left_by_runs(7000, 3400, timer=False), left_by_runs(7000, 3400, kill_mode="control-group"),
+    left_by_runs(7000).process(950, 1, "agent", start=3400, cgroup="/system.slice/work.service"),
+], ids=["one", "at once", "no timer", "stopped with it", "others"])
+def test_a_timer_that_leaves_one_thing_behind(host):
+    assert judge(host, "PH-CRN-001").findings == []
+
+
 @pytest.mark.case("PH-CRN-001", "unreadable")
 def test_runs_that_cannot_be_read_are_unknown():
     assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D"), "PH-CRN-001").status == "unknown"
@@ -117,6 +147,63 @@ def test_files_that_run_or_are_set_aside_are_silent(host):
 
 def test_without_cron_it_does_not_apply():
     assert judge(SimulatedHost().file("/etc/cron.d/a.b", "* * * * * root x\n"), "PH-CRN-002").status == "n/a"
+
+
+TODAY = int(NOW // 86400)
+DEBIAN_ACCOUNT = "account [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\naccount required pam_permit.so\n"
+REDHAT_ACCOUNT = "account required pam_access.so\naccount required pam_unix.so\naccount sufficient pam_localuser.so\naccount required pam_permit.so\n"
+
+
+def with_account(change=TODAY, maximum=99999, inactive="", expires="", password="!", account=DEBIAN_ACCOUNT, cronie=False, shadowed="x"):
+    """A job of oracle, and what /etc/shadow holds of his account."""
+    host = with_cron("0 1 * * * oracle /opt/backup\n", cronie=cronie)
+    host.file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\noracle:%s:500:500::/home/oracle:/usr/sbin/nologin\n" % shadowed)
+    host.file("/etc/shadow", "root:*:%d:0:99999:7:::\noracle:%s:%s:0:%s:7:%s:%s:\n" % (TODAY, password, change, maximum, inactive, expires), mode=0o640)
+    return host.file("/etc/pam.d/%s" % ("crond" if cronie else "cron"), account)
+
+
+@pytest.mark.case("PH-CRN-002", "fires")
+@pytest.mark.parametrize("host, why", [
+    (with_account(expires=TODAY - 3), "the account expired 3 days ago"),
+    (with_account(expires=0), "the account expired %d days ago" % TODAY),
+    (with_account(change=0), "a new password is wanted at the next login"),
+    (with_account(TODAY - 100, 90), "its password is 100 days old and may be 90: set a new one, or let it not age (chage -M -1 oracle)"),
+    (with_account(TODAY - 100, 90, 5), "its password is 100 days old and may be 90"),
+    (with_account(TODAY - 100, 90, account=REDHAT_ACCOUNT, cronie=True), "its password is 100 days old and may be 90"),
+    (with_account(expires=3, account=DEBIAN_ACCOUNT.replace("unix.so", "unix.so no_pass_expiry")), "the account expired"),
+], ids=["expired", "at once", "must change", "aged", "inactive", "cronie", "only expiry counts"])
+def test_a_user_whom_pam_refuses_fails(host, why):
+    """As real cron does on both suites."""
+    finding = judge(host, "PH-CRN-002").only("fail")
+    assert finding["subject"] == {"type": "user", "id": "oracle"} and why in finding["message"]
+    assert finding["evidence"][1]["source"] == "/etc/cron.d/job:1"
+
+
+@pytest.mark.case("PH-CRN-002", "silent")
+@pytest.mark.parametrize("host", [
+    with_account(), with_account(password="$6$salt$hunter2"), with_account(password="!$6$salt$hunter2"),
+    with_account(expires=TODAY), with_account(TODAY - 90, 90), with_account(TODAY + 10, 90), with_account("", 90), with_account(TODAY - 100, ""),
+    with_account(TODAY - 100, -1), with_account(TODAY - 100, 90, shadowed="*"),
+    with_account(TODAY - 100, 90, account="account sufficient pam_succeed_if.so user = oracle\n" + DEBIAN_ACCOUNT),
+    with_account(TODAY - 100, 90, account=DEBIAN_ACCOUNT.replace("unix.so", "unix.so no_pass_expiry")),
+    with_account(expires=3, account="account optional pam_unix.so\naccount required pam_permit.so\n"),
+    with_account(TODAY - 100, 90, account="session required pam_unix.so\n"),
+], ids=["locked", "password", "locked password", "last day", "last day of the password", "clock", "no day", "no maximum", "-1", "not shadowed",
+        "let in before", "no_pass_expiry", "optional", "not asked"])
+def test_locked_passwords_and_shells_are_nothing_to_cron(host):
+    verdict = judge(host, "PH-CRN-002")
+    assert verdict.status == "pass" and "hunter2" not in json.dumps(verdict.result)
+
+
+def test_anacron_asks_nobody():
+    host = with_account(TODAY - 100, 90).remove("/etc/cron.d/job")
+    assert judge(host.file("/etc/anacrontab", "1 5 backup /opt/backup\n"), "PH-CRN-002").findings == []
+
+
+@pytest.mark.case("PH-CRN-002", "unreadable")
+def test_dates_or_stack_that_cannot_be_read_are_unknown():
+    assert judge(with_account().forbid("/etc/shadow"), "PH-CRN-002").status == "unknown"
+    assert judge(with_account().forbid("/etc/pam.d/cron"), "PH-CRN-002").status == "unknown"
 
 
 @pytest.mark.case("PH-CRN-002", "unreadable")

@@ -69,14 +69,14 @@ def test_the_next_session_is_judged_before_anybody_opens_it():
     assert judge(promised("oracle soft nproc 4096\n"), "PH-LIM-001").status == "pass"
 
 
-def hidden_host(tasks, nproc=(20, 20)):
+def hidden_host(tasks, nproc=(20, 20), inner=(96365, 96365)):
     """Six tasks with kuid 70005 in a user namespace that uid 64125 created (F14, oracle V5)."""
     host = SimulatedHost()
     host.file("/etc/passwd", "root:x:0:0::/root:/bin/sh\nbuilder:x:64125:64125::/home/builder:/bin/sh\n")
     for index in range(tasks):
-        host.process(900 + index, 1, "inner", uid=70005, userns="user:[4026532201]", cgroup=SESSION)
+        host.process(900 + index, 1, "inner", uid=70005, userns="user:[4026532201]", cgroup=SESSION, nproc=inner)
         host.owners["/proc/%d/ns/user" % (900 + index)] = 64125
-    return host.process(700, 1, "bash", uid=64125, cgroup=SESSION, nproc=nproc)
+    return host.process(700, 1, "bash", uid=64125, cgroup=SESSION, nproc=nproc) if nproc else host
 
 
 @pytest.mark.case("PH-LIM-002", "fires")
@@ -84,6 +84,17 @@ def test_hidden_tasks_count_for_the_creator():
     host = hidden_host(6, (7, 7))
     assert "User builder is charged 6 tasks that carry other uids" in judge(host, "PH-LIM-002").only("warn")["message"]
     assert "User builder has 7 tasks of 7 allowed (100.0 %)" in judge(host, "PH-LIM-001").only("fail")["message"]
+
+
+def test_rootless_containers_with_room_are_information():
+    for host in (hidden_host(6), hidden_host(6, None), hidden_host(6, None, (None, None))):
+        finding = judge(host, "PH-LIM-002").only("info")
+        assert finding["severity"] == "INFO" and "because this user created their user namespaces" in finding["message"]
+
+
+def test_without_a_process_of_his_own_the_namespace_shows_what_he_had():
+    finding = judge(hidden_host(6, None, (7, 7)), "PH-LIM-002").only("warn")
+    assert finding["severity"] == "MED" and "(100.0 % of 6, and 7 are allowed)" in finding["message"]
 
 
 @pytest.mark.case("PH-LIM-002", "silent")
@@ -99,6 +110,7 @@ def test_owner_of_namespace_unknown_is_never_zero():
     host.owners.clear()
     assert judge(host, "PH-LIM-002").status == "unknown"
     assert judge(host, "PH-LIM-001").status == "unknown"
+    assert judge(hidden_host(6).forbid("/proc/900/limits"), "PH-LIM-002").status == "unknown"
 
 
 def pool(files, soft=1024):
@@ -111,6 +123,74 @@ def test_growing_near_the_limit_twice_fails():
     before = marks(host, open_files={"700@%d" % int((host.boot - 3600) * 100): 990})
     finding = judge(host, "PH-LIM-006", previous=before).only("fail")
     assert "1000 open files of 1024 allowed (97.7 %, 10 more than at the last audit)" in finding["message"]
+
+
+def logged(message, unit="prog.service", pid="4711", at=NOW - 80000):
+    return {"at": "%.3f" % at, "MESSAGE": message, "_SYSTEMD_UNIT": unit, "SYSLOG_IDENTIFIER": "app", "_PID": pid}
+
+
+EMFILE = "accept4() failed (24: Too many open files)"
+
+
+@pytest.mark.parametrize("files, status, severity", [(980, "fail", "HIGH"), (850, "warn", "MED")])
+def test_what_the_log_tells_of_refused_files(files, status, severity):
+    """The first audit, and no growth: the unit itself says that it was refused descriptors."""
+    host = pool(files)
+    host.log = [logged(EMFILE)]
+    finding = judge(host, "PH-LIM-006").only(status)
+    assert finding["severity"] == severity and "and the log tells that more were refused" in finding["message"]
+    assert finding["evidence"][2] == {"source": "journal", "value": EMFILE}
+
+
+def test_text_logs_name_program_and_number():
+    host = pool(1000)
+    host.log = None
+    host.file("/var/log/syslog", "2026-11-23T05:00:00+00:00 h postgres[700]: out of file descriptors: Too many open files\n")
+    assert judge(host, "PH-LIM-006").status == "fail"
+    host.file("/var/log/syslog", "Nov 23 05:00:00 h other[700]: Too many open files\nNov 23 05:00:00 h postgres[7]: Too many open files\n")
+    assert judge(host, "PH-LIM-006").status == "info"
+
+
+@pytest.mark.parametrize("entry", [
+    logged(EMFILE, "other.service"), logged("Failed to create inotify: Too many open files"), logged("accept: Too many open files in system"),
+    logged(EMFILE, "session-3.scope", "700", NOW - 50000)])
+def test_the_log_tells_of_something_else(entry):
+    """Another unit, the limit of inotify, the machine's limit, and a process that had the number before."""
+    host = pool(1000)
+    host.log = [entry]
+    assert judge(host, "PH-LIM-006").status == "info"
+    assert judge(host, "PH-LIM-012").status == "pass", "no fork was refused"
+
+
+def test_a_refusal_far_below_the_limit_is_over():
+    host = pool(500)
+    host.log = [logged(EMFILE)]
+    assert judge(host, "PH-LIM-006").status == "pass"
+
+
+def test_without_a_log_what_is_near_its_limit_is_not_settled():
+    host = pool(1000)
+    host.log = None
+    verdict = judge(host, "PH-LIM-006")
+    assert verdict.status == "unknown" and verdict.only("info")
+    full = pool(500)
+    full.log = None
+    assert judge(full, "PH-LIM-006").status == "pass"
+
+
+def with_limit(text, path="/etc/systemd/system/prog.service"):
+    host = SimulatedHost().unit("prog.service", MainPID=700, ControlGroup="/system.slice/prog.service")
+    host.process(700, 1, "prog")
+    return host.file(path, "[Service]\nExecStart=/usr/bin/prog\n%s\n" % text)
+
+
+def test_more_than_the_kernel_gives_anybody_is_information():
+    finding = judge(with_limit("LimitNOFILE=2000000"), "PH-LIM-006").only("info")
+    assert "/etc/systemd/system/prog.service:3 (LimitNOFILE=2000000) asks for more than fs.nr_open (1048576)" in finding["message"]
+    for host in (with_limit("LimitNOFILE=1048576"), with_limit("LimitNOFILE=infinity"), with_limit("LimitNOFILE=2000000", "/usr/lib/systemd/system/prog.service")):
+        assert judge(host, "PH-LIM-006").status == "pass"
+    manager = with_limit("").file("/etc/systemd/system.conf", "[Manager]\nDefaultLimitNOFILE=1024:1073741816\n")
+    assert "every unit without its own gets what PID 1 may give" in judge(manager, "PH-LIM-006").only("info")["message"]
 
 
 @pytest.mark.case("PH-LIM-006", "silent")

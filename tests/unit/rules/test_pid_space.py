@@ -54,7 +54,7 @@ def test_numbers_with_room(pid_max, tasks):
 
 def test_a_full_pid_namespace_speaks_of_itself():
     """Inside a container the machine's task count says nothing of the container's numbers (F17)."""
-    host = with_sysctl(pid_max=310).tasks(50000)
+    host = with_sysctl(pid_max=310).tasks(50000).file("/proc/sys/kernel/osrelease", "6.18.5\n")
     host.links["/proc/self/ns/pid"] = "pid:[4026532999]"
     for pid in range(296, 305):
         host.process(pid, 1, "sleep")

@@ -126,7 +126,7 @@ def test_a_drop_in_that_a_vendor_file_overrides_warns():
 
 @pytest.mark.case("PH-SYS-002", "fires")
 def test_the_same_name_hides_a_file_even_of_the_exact_unit():
-    """RULES A3 (b): the vendor's exact-name file wins over service.d in /etc."""
+    """Directory order: the vendor's exact-name file wins over service.d in /etc."""
     files = dict(drop_in("30-c.conf", "[Service]\nTasksMax=500\n", "/etc/systemd/system/service.d"),
                  **drop_in("30-c.conf", "[Service]\nTasksMax=100\n", "/usr/lib/systemd/system/web.service.d"))
     finding = judge(web(files), "PH-SYS-002").only("warn")
@@ -134,7 +134,7 @@ def test_the_same_name_hides_a_file_even_of_the_exact_unit():
 
 
 def test_service_d_beats_an_exact_name_by_its_number():
-    """RULES A3 (c)."""
+    """By basename alone, service.d comes last or first: systemd dropin.c."""
     files = dict(drop_in("20-b.conf", "[Service]\nTasksMax=500\n"),
                  **drop_in("90-z.conf", "[Service]\nTasksMax=100\n", "/etc/systemd/system/service.d"))
     assert "service.d/90-z.conf is read later" in judge(web(files), "PH-SYS-002").only("warn")["message"]

@@ -2,11 +2,15 @@
 
 import ast
 import pathlib
+import re
 
 import pytest
+from pidhygiene.rules import containers
 from pidhygiene.rules.catalogue import RULES
 
 KINDS = ("fires", "silent", "unreadable")
+# man:page(section), a file of a public source tree and what is in it, or an issue by its number; never a paper of ours.
+PUBLIC = re.compile(r"man:[\w.-]+\(\d\)$|(kernel/|\w[\w-]* )?[\w./-]+\.c( \w+)?$|[\w-]+/[\w-]+#\d+$|(systemd|needrestart) issue \d+$|Debian bug \d+$|https://")
 
 
 def declared():
@@ -36,3 +40,20 @@ def test_cases_name_rules_that_exist():
 
 def test_ids_are_unique():
     assert len({rule.id for rule in RULES}) == len(RULES)
+
+
+def references():
+    """Every text under ``references=`` in the rules, with its place: whether or not a test makes the finding."""
+    for path in sorted(pathlib.Path(containers.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "references":
+                for text in ast.walk(node.value):
+                    if isinstance(text, ast.Constant):
+                        yield "%s:%d" % (path.name, text.lineno), text.value
+
+
+def test_references_can_be_looked_up():
+    found = list(references())
+    assert len(found) > 50
+    unknown = [(place, text) for place, text in found if not PUBLIC.match(text)]
+    assert unknown == [], "neither a man page, nor a source file, nor a public issue"

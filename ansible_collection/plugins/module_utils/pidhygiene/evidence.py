@@ -25,6 +25,7 @@ from .readers import (
     memory_maps,
     packages,
     pam_stack,
+    password_ages,
     process_details,
     processes,
     reboot,
@@ -114,6 +115,8 @@ SOURCES = (
     Source("units", ("systemd", "details"),
            lambda host, seen: units.read(host, {detail.unit_group for detail in seen.details.of.values()}, seen.systemd)),
     Source("pam", ("distribution", "packages"), lambda host, seen: limits_conf.flavour_of(seen.distribution, seen.packages)),
+    Source("password_ages", ("cron", "distribution", "pam"), lambda host, seen: password_ages.read(
+        host, seen.cron, "debian" in seen.distribution.family, seen.pam.version if seen.pam else None)),
     Source("pam_stacks", ("distribution", "pam", "units"), lambda host, seen: pam_stack.read(
         host, "debian" in seen.distribution.family, {unit.pam_name for unit in seen.units.units.values() if unit.pam_name},
         seen.pam.version if seen.pam else None)),

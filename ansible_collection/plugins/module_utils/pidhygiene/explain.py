@@ -7,7 +7,7 @@ Pure but for gathering the evidence; the answer is plain data, rendered by the f
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from . import headroom, sessions, wording
+from . import headroom, outside, sessions, wording
 from .evidence import Evidence, gather
 from .host import Host
 from .model import UNLIMITED, Rule
@@ -283,4 +283,7 @@ def _room(evidence: Evidence, pid: int, counts: Dict[int, headroom.UserTasks]) -
 
 
 def _unseen(evidence: Evidence) -> Tuple[str, ...]:
-    return tuple(sorted("%s: %s" % (name, shown(error.reason)) for name, error in evidence.unseen.items()))
+    unseen = sorted("%s: %s" % (name, shown(error.reason)) for name, error in evidence.unseen.items())
+    if evidence.has("visibility") and evidence.visibility.inside:
+        unseen.append(outside.REASON)
+    return tuple(unseen)

@@ -204,9 +204,11 @@ def without_secrets(path: str, data: bytes) -> bytes:
         return b"\n".join(_masked_line(line) for line in _ENVIRONMENT.sub(_time_zone_only, data).split(b"\n"))
     if path.startswith(CRONTABS):
         return b"\n".join(_masked_line(line) for line in data.split(b"\n"))
+    if path.endswith(("/shadow", "/passwd")):
+        return b"\n".join(_without_password(line) for line in data.split(b"\n"))
     if path.startswith(SHELL_SETTINGS) and path != "/etc/sysconfig/clock":
         return b"\n".join(_masked_line(line) if _READ_OF_SETTINGS.search(line) else b"" for line in data.split(b"\n"))
-    if "supervis" in path and not path.startswith("/proc/"):
+    if "supervis" in path and not path.startswith(("/proc/", "/sys/", "/run/", "/var/run/")):  # its cgroup and pidfile are called after it, too
         return b"\n".join(line if _READ_OF_SUPERVISOR.match(line) else b"" for line in data.split(b"\n"))
     if not path.startswith("/proc/"):
         return data
@@ -218,6 +220,13 @@ def without_secrets(path: str, data: bytes) -> bytes:
         text = data.decode("utf-8", "surrogateescape").replace(" ", "\1").replace("\0", " ")
         return masked(text).replace(" ", "\0").replace("\1", " ").encode("utf-8", "surrogateescape")
     return data
+
+
+def _without_password(line: bytes) -> bytes:
+    """In the second field x says that it is in /etc/shadow, and nothing that there is none; all else becomes a star, misplaced hashes too."""
+    fields = line.split(b":")
+    return b":".join(
+        b"*" if each.startswith(b"$") or (number == 1 and each not in (b"x", b"")) else each for number, each in enumerate(fields))
 
 
 def _time_zone_only(found: Any) -> bytes:

@@ -28,6 +28,7 @@ class Leaving(NamedTuple):
 class Leftovers(NamedTuple):
     units: Tuple[Leaving, ...]
     survivors: Tuple[Leaving, ...]  # units whose stop ends every process, and that have older ones all the same; delegated ones apart
+    between_runs: Tuple[Leaving, ...]  # services without a main process now; ``left``: the tops of what earlier runs left behind
 
 
 def read(host: Host, units: Iterable[Unit], table: ProcessTable, details: Any) -> Leftovers:
@@ -42,7 +43,16 @@ def read(host: Host, units: Iterable[Unit], table: ProcessTable, details: Any) -
             _leaving(host, unit, members.get(unit.id, []), table)
             for unit in sorted(units) if unit.kill_mode not in LEAVING and unit.running and not unit.delegate
         ) if each.left),
+        tuple(_between_runs(host, unit, members[unit.id], table)
+              for unit in sorted(units) if unit.kill_mode in LEAVING and not unit.main_pid and unit.id.endswith(".service") and members.get(unit.id)),
     )
+
+
+def _between_runs(host: Host, unit: Unit, members: List[int], table: ProcessTable) -> Leaving:
+    tops = sorted((pid for pid in members if table.processes[pid].ppid not in members and not table.processes[pid].zombie),
+                  key=lambda pid: (table.processes[pid].start, pid))
+    commands = {pid: read_command(host, table.processes[pid]) for pid in tops[:MOST]}
+    return Leaving(unit, tuple(tops), tuple(pid for pid in members if pid not in tops), commands)
 
 
 def _leaving(host: Host, unit: Unit, members: List[int], table: ProcessTable) -> Leaving:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What PAM runs when a session is opened: the session stack of each service, with every include followed.
+"""What PAM runs when a session is opened: the session stack of each service, with every include followed; of cron the account stack, too.
 
 Follows libpam/pam_handlers.c (which file, which lines) and libpam/pam_dispatch.c (which modules are reached). /etc/pam.conf
 counts only where there is no folder of services at all, and ``other`` stands in for a service without session lines.
@@ -81,6 +81,10 @@ class Stack(NamedTuple):
             return SOMETIMES
         return ALWAYS if True in ran else NEVER
 
+    def refuses(self, module: str, result: str) -> bool:
+        """Whether it refuses for certain when this module returns that (new_authtok_reqd, acct_expired …), whatever the others return."""
+        return not self.gaps and any(step.module == module for step in self.steps) and not _outcomes(self.steps, self.service, module, result)
+
     def fails_with(self, module: str) -> bool:
         """Whether a session is refused when this module fails."""
         return any(step.module == module and step.actions.get("service_err", step.actions["default"]) in (BAD, DIE) for step in self.steps)
@@ -125,14 +129,20 @@ def read(host: Host, debian: bool, services: Iterable[str] = (), version: Option
     return PamStacks(stacks, uses_pam, tuple(gaps))
 
 
+def account_stack(host: Host, debian: bool, service: str, version: Optional[Tuple[int, ...]] = None) -> Stack:
+    """Who may use this service (pam_acct_mgmt). Never raises."""
+    return _stack(_Files(host, debian, version, "account"), service)
+
+
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
 class _Files(object):
     """Reads each file once."""
 
-    def __init__(self, host: Host, debian: bool, version: Optional[Tuple[int, ...]]) -> None:
+    def __init__(self, host: Host, debian: bool, version: Optional[Tuple[int, ...]], kind: str = "session") -> None:
         self.host = host
+        self.kind = kind  # of the lines that are wanted
         self.debian = debian
         self.version = version
         self.gaps: List[Gap] = []
@@ -286,9 +296,9 @@ def _session_steps(files: _Files, chain: Chain, lines: Sequence[NumberedLine], o
         kind = (fields.pop(0) if fields else "").lstrip("-").lower()
         if kind == "@include" and files.debian:
             yield from _include(files, chain, number, fields[:1], only, level)
-        elif kind == "session":
+        elif kind == files.kind:
             yield from _session_line(files, chain, number, fields, level)
-        elif only and kind not in ("auth", "account", "password"):
+        elif only and kind not in ("auth", "account", "password", "session"):
             yield _broken(chain, number, level)
 
 
@@ -359,8 +369,8 @@ def parse_control(text: str) -> Dict[str, str]:
 _UNDECIDED, _POSITIVE, _SPOILT, _NEGATIVE = range(4)  # spoilt: a module that failed was counted as ok, so its error is the result
 
 
-def _outcomes(steps: Sequence[Step], service: str, module: str) -> Set[bool]:
-    """Of all ways in which the session can be opened: whether the module was run. Modules may return whatever they can."""
+def _outcomes(steps: Sequence[Step], service: str, module: str, result: str = "") -> Set[bool]:
+    """Of all ways in which the stack can succeed: whether the module was run. Modules may return whatever they can, this one ``result`` alone."""
     found: Set[bool] = set()
     seen: Set[Tuple[int, int, bool]] = set()
     todo = [(0, _UNDECIDED, False)]
@@ -378,7 +388,8 @@ def _outcomes(steps: Sequence[Step], service: str, module: str) -> Set[bool]:
         if step.kind == SUBSTACK:
             todo.append((index + 1, impression, ran))
             continue
-        for succeeded, action in _possible(step, service):
+        fixed = result and step.kind == MODULE and step.module == module
+        for succeeded, action in ((False, step.actions.get(result, step.actions["default"])),) if fixed else _possible(step, service):
             index_after, impression_after = _next(steps, index, impression, succeeded, action)
             todo.append((index_after, impression_after, ran or step.module == module))
     return found

@@ -172,4 +172,3 @@ class Restart(Step):
         if not ended.runs:
             raise Failed("%s does not start with the old settings either: it is %s (%s, result %s)" % (
                 self.unit, ended.active, ended.sub, ended.result), MIXED)
-

@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from .. import headroom, leak, wording
+from .. import headroom, leak, outside, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -31,7 +31,7 @@ from ..text import shown
 from .zombies import charged_budgets
 
 NEEDS = ("processes", "details", "containers", "zombies")
-USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id", "clock")
+USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id", "clock", "visibility")
 NO_CONTAINER = "no container runs here: no pid namespace below our own has a living init"
 REAPERS = frozenset(  # programs that reap what they adopt: they get a minute, as they may be busy
     "tini tini-static docker-init catatonit podman-init dumb-init systemd init s6-svscan runit runsvdir bash".split())
@@ -130,7 +130,7 @@ def _not_reaping(evidence: Any, container: Container, brood: Brood, grade: Tuple
         ),
         binding=shown(budget.text()) if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
-        references=("man:pid_namespaces(7)", "RULES A5"),
+        references=("man:pid_namespaces(7)", "krallin/tini#8"),
     )
 
 
@@ -154,6 +154,8 @@ def pids_budget(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Unknown(gaps)
     if not evidence.containers.containers:
         yield NotApplicable(NO_CONTAINER)
+    else:
+        yield from outside.groups(evidence, policy)
     uses: Dict[str, Use] = {}
     for container in evidence.containers.containers:
         tightest = evidence.cgroups.tightest(container.group)
@@ -196,7 +198,7 @@ def _full(evidence: Any, policy: Any, use: Use) -> Finding:
             Seen("%s%s/pids.current" % (evidence.cgroups.hierarchy.pids_mount or "", shown(group.path)), "%d" % group.current),
         ),
         binding="pids.max of %s: %d of %d" % (shown(group.path), group.current, group.maximum),
-        references=("RULES A4",),
+        references=("kernel/cgroup/pids.c",),
     )
 
 
@@ -217,14 +219,16 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if blind and not gaps:
         yield Unknown(tuple(Gap(each.group, "no limit file of the pids controller can be seen for this group") for each in blind))
     yield Passed(len(known) - len(open_ended) - len(blind))
-    if open_ended:
+    hidden = list(outside.groups(evidence, policy)) if open_ended else []
+    yield from hidden
+    if open_ended and not hidden:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "containers without a limit of tasks"),
             "%s without any limit of tasks (%s): each can use up those of the host; set --pids-limit, podPidsLimit or TasksMax= of their slice." % (
                 wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([_name(each) for each in open_ended], 3)),
             evidence=tuple(Seen("%s%s/pids.max" % (evidence.cgroups.hierarchy.pids_mount or "", shown(each.group)), "max, up to the root")
                            for each in open_ended[:5]),
-            references=("RULES A4",),
+            references=("kernel/cgroup/pids.c",),
         )
 
 
@@ -319,5 +323,5 @@ def _probe(evidence: Any, policy: Any, container: Container, brood: Brood, inter
         ),
         binding=shown(budget.text()) if budget else None,
         confidence=MEDIUM_CONFIDENCE,
-        references=("RULES A5",),
+        references=("man:pid_namespaces(7)", "moby/moby#47583"),
     )

@@ -1,16 +1,20 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PH-CRN: jobs of cron that run into each other, and jobs that never run."""
+"""PH-CRN: jobs of cron and timers that run into each other, and jobs that never run."""
 
 import re
 from typing import Any, Dict, Iterator, List, Tuple
 
 from .. import wording
-from ..model import FAIL, HIGH, INFO, MED, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule
-from ..readers.cron import CRONIE_CRON, DEBIAN_CRON
+from ..model import (
+    FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule,
+)
+from ..readers.cron import ANACRON, CRONIE_CRON, DEBIAN_CRON
 from ..readers.crontab import shortest_pause
+from ..readers.password_ages import EXPIRED, SHADOW
 from ..text import masked, shown
 
+APART_S = 60.0  # what one run of a job starts is started within this time
 RISING = 4  # runs at once, one more in each of the last three intervals
 # What editors, package managers and people leave behind, or name so that it does not run.
 SET_ASIDE = re.compile(r"(~|\.(dpkg-\w+|ucf-\w+|rpm(save|orig|new)|bak|old|orig|save|disabled?|off|swp|example|sample|placeholder)|[-_.]disabled)$", re.I)
@@ -40,10 +44,11 @@ def given(command: str) -> str:
 
 @rule(
     "PH-CRN-001", "Runs of one job overlap", HIGH, "each run is later than the last, until nothing can be started",
-    ("job_runs", "cron", "processes", "clock"),
+    ("job_runs", "cron", "processes", "clock"), ("units", "leftovers"),
 )
 def overlapping_runs(evidence: Any, policy: Any) -> Iterator[Verdict]:
     cron, table = evidence.cron, evidence.processes
+    yield from _left_by_timers(evidence)
     if evidence.job_runs.gaps:
         yield Unknown(evidence.job_runs.gaps)
     if cron.gaps:
@@ -80,7 +85,48 @@ def overlapping_runs(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
 
 
-@rule("PH-CRN-002", "Job files that silently never run", HIGH, "the backup that nobody misses until it is needed", ("cron", "clock"), ("distribution",))
+def _left_by_timers(evidence: Any) -> Iterator[Finding]:
+    """systemd starts no unit that is active or starting, so a timer's runs overlap only by what KillMode= lets outlive them."""
+    if not (evidence.has("units") and evidence.has("leftovers")):
+        return
+    timers = {timer.unit: timer for timer in evidence.units.timers if timer.active is not False}
+    for leaving in evidence.leftovers.between_runs:
+        timer = timers.get(leaving.unit.id)
+        if timer is None:
+            continue
+        for command, pids in sorted(_started_apart(evidence.processes, leaving).items()):
+            yield Finding(
+                WARN, MED, Subject("job", timer.id, "%s|%s" % (timer.id, wording.base_name(command[0]))),
+                "%s: %d runs of %s have left \"%s\" alive, the oldest %s ago, because KillMode=%s spares it: leave KillMode= at its default, or let "
+                "the job wait for what it starts." % (
+                    timer.id, len(pids), leaving.unit.id, wording.command_line(command[0], command),
+                    wording.duration(evidence.processes.age(evidence.processes.processes[pids[0]])), leaving.unit.kill_mode),
+                evidence=tuple(Seen("/proc/%d/stat" % pid, "started %s ago, parent %d" % (
+                    wording.duration(evidence.processes.age(evidence.processes.processes[pid])), evidence.processes.processes[pid].ppid))
+                    for pid in pids[:5]),
+                confidence=MEDIUM_CONFIDENCE, references=("man:systemd.timer(5)", "man:systemd.kill(5)"),
+            )
+
+
+def _started_apart(table: Any, leaving: Any) -> Dict[Tuple[str, ...], List[int]]:
+    """Command line to the first process of each run, oldest first, where there are two runs: one run may start several at once."""
+    found: Dict[Tuple[str, ...], List[int]] = {}
+    for pid in leaving.left:
+        command = leaving.commands[pid].arguments if pid in leaving.commands else ()
+        before = found.get(command)
+        if not command:
+            continue
+        if before is None:
+            found[command] = [pid]
+        elif table.processes[pid].start - table.processes[before[-1]].start > APART_S * table.machine.ticks_per_second:
+            before.append(pid)
+    return {command: pids for command, pids in found.items() if len(pids) > 1}
+
+
+@rule(
+    "PH-CRN-002", "Job files that silently never run", HIGH, "the backup that nobody misses until it is needed",
+    ("cron", "clock"), ("distribution", "password_ages"),
+)
 def never_run(evidence: Any, policy: Any) -> Iterator[Verdict]:
     cron = evidence.cron
     if cron.gaps:
@@ -96,6 +142,42 @@ def never_run(evidence: Any, policy: Any) -> Iterator[Verdict]:
     debian = evidence.has("distribution") and "debian" in evidence.distribution.family
     for script in cron.scripts:
         yield _script(script, debian)
+    if evidence.has("password_ages"):
+        yield from _refused_users(evidence)
+
+
+def _refused_users(evidence: Any) -> Iterator[Verdict]:
+    """PAM says no before each job, for the date of the account or the age of a password that nobody types."""
+    ages, today = evidence.password_ages, int(evidence.clock.wall // 86400)
+    if ages.gaps:
+        yield Unknown(ages.gaps)
+    jobs: Dict[str, List[Tuple[Any, Any]]] = {}
+    for table, job in evidence.cron.jobs():
+        if table.kind != ANACRON:  # starts its jobs itself, as root
+            jobs.setdefault(job.user or table.user, []).append((table, job))
+    for user in sorted(jobs):
+        why = ages.refusal(user, today)
+        if not why:
+            yield Passed()
+            continue
+        dates = ages.dates[user]
+        name = shown(user)
+        if why == EXPIRED:
+            text = "the account expired %d days ago: set another date (chage -E), or take the jobs away" % (today - dates.expires)
+        elif dates.last_change == 0:
+            text = "a new password is wanted at the next login: set one, or let it not age (chage -d %d -M -1 %s)" % (today, name)
+        else:
+            text = "its password is %d days old and may be %d: set a new one, or let it not age (chage -M -1 %s)" % (
+                today - dates.last_change, dates.maximum, name)
+        yield Finding(
+            FAIL, HIGH, Subject("user", user, "cron|" + user),
+            "cron starts %s of user %s, because %s." % (
+                "none of the %d jobs" % len(jobs[user]) if len(jobs[user]) > 1 else "no job", name, text),
+            evidence=(Seen(SHADOW, "%s: last change %s, maximum %s, inactive %s, expires %s" % ((name,) + tuple(
+                "-" if each is None else "day %d" % each if index in (0, 3) else "%d days" % each for index, each in enumerate(dates)))),)
+            + tuple(Seen(_place(table, job), shown(job.when) + " " + _command(job.command)) for table, job in jobs[user][:3]),
+            references=("man:shadow(5)", "man:pam_unix(8)", "man:chage(1)"),
+        )
 
 
 def _table(table: Any) -> Iterator[Verdict]:

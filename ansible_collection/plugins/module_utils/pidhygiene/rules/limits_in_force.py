@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-LIM, part one: limits in force, and what has come near them."""
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from .. import headroom, marks, sessions, wording
+from .. import headroom, marks, outside, sessions, wording
 from ..model import (
-    CRIT, FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
+    CRIT, FAIL, HIGH, HIGH_CONFIDENCE, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..readers.kernel_budgets import kernel_before
 from ..text import shown
+from .systemd import VENDOR
 
 
 def _limit_gaps(evidence: Any) -> List[Verdict]:
@@ -19,18 +21,20 @@ def _limit_gaps(evidence: Any) -> List[Verdict]:
 
 @rule(
     "PH-LIM-001", "User close to RLIMIT_NPROC", CRIT, "su, ssh and exec fail with EAGAIN",
-    ("processes", "details", "user_namespaces"), ("users", "zombies", "limits_conf", "budgets"),
+    ("processes", "details", "user_namespaces"), ("users", "zombies", "limits_conf", "budgets", "visibility"),
 )
 def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     in_force = headroom.soft_nproc(evidence)
+    any_limit = False
     for uid in sorted(counts):
         limits = {soft: _shared_limit(soft, pids) for soft, pids in in_force.get(uid, {}).items()}
         session = _next_session(evidence, uid)
         if session is not None:
             limits.setdefault(session[0], session[1])
+        any_limit = any_limit or bool(limits)
         if limits and counts[uid].uncertain:
             yield Unknown(evidence.user_namespaces.gaps)
         for soft, source in sorted(limits.items()):
@@ -38,6 +42,7 @@ def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 yield Passed()
             else:
                 yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source)
+    yield from outside.users(evidence, policy, any_limit)
 
 
 def _shared_limit(soft: int, pids: List[int]) -> Seen:
@@ -80,7 +85,7 @@ def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserT
         ),
         binding="RLIMIT_NPROC of %s: %d of %d" % (name, counted.tasks, soft),
         remedy=Remedy("unit_limits", (("user", name), ("nproc", 2 * soft))),
-        references=("man:getrlimit(2)", "RULES A1"),
+        references=("man:getrlimit(2)", "kernel/fork.c copy_process"),
     )
 
 
@@ -94,14 +99,15 @@ def _of_parent(evidence: Any, uid: int) -> str:
 
 @rule(
     "PH-LIM-002", "Tasks charged to a user but invisible as his", MED, "sums over /proc count too few",
-    ("processes", "details", "user_namespaces", "budgets"), ("users",),
+    ("processes", "details", "user_namespaces", "budgets"), ("users", "limits_conf"),
 )
 def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if kernel_before(evidence.budgets.release, (5, 14)):
         yield NotApplicable("kernels before 5.14 charge tasks to their own user only")
         return
-    if evidence.user_namespaces.gaps or evidence.processes.gaps:
-        yield Unknown(evidence.user_namespaces.gaps + evidence.processes.gaps)
+    if evidence.user_namespaces.gaps:
+        yield Unknown(evidence.user_namespaces.gaps)
+    yield from _limit_gaps(evidence)
     for uid, counted in sorted(headroom.user_tasks(evidence).items()):
         if not counted.hidden:
             continue
@@ -110,14 +116,14 @@ def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if (uid == 0 and initial) or share <= policy["headroom.hidden_share"] or counted.hidden < 5:
             yield Passed()
             continue
-        limited = headroom.soft_nproc(evidence).get(uid, {})
-        pressed = any(counted.tasks >= policy["headroom.warn"] * soft for soft in limited)
+        lowest = min(_limits_of_creator(evidence, uid), default=None)
+        pressed = lowest is not None and counted.tasks >= policy["headroom.warn"] * lowest
         name = wording.user_name(evidence, uid)
         yield Finding(
-            WARN if pressed or not limited else INFO, MED if pressed else SEVERITY_INFO, Subject("user", name, "hidden|" + name),
-            "User %s is charged %d tasks that carry other uids, because this user created their user namespaces (%s of %d): "
+            WARN if pressed else INFO, MED if pressed else SEVERITY_INFO, Subject("user", name, "hidden|" + name),
+            "User %s is charged %d tasks that carry other uids, because this user created their user namespaces (%s of %d%s): "
             "count them before setting a limit, or give the containers an account of their own." % (
-                name, counted.hidden, wording.percent(share), counted.tasks),
+                name, counted.hidden, wording.percent(share), counted.tasks, ", and %d are allowed" % lowest if pressed and lowest is not None else ""),
             evidence=tuple(
                 Seen("/proc/%d/ns/user" % namespace.members[0], "%s, owner uid %s, %d tasks" % (
                     namespace.link, namespace.owner, sum(namespace.tasks.values())))
@@ -126,11 +132,19 @@ def invisible_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
 
 
-def kernel_before(release: str, version: Tuple[int, int]) -> bool:
-    parts = release.split("-")[0].split(".")
-    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
-        return False
-    return (int(parts[0]), int(parts[1])) < version
+def _limits_of_creator(evidence: Any, uid: int) -> Set[int]:
+    """Soft limits that the sum is held against: of his own processes, of his next session, and of the tasks in his namespaces.
+
+    The kernel keeps the creator's limit with the namespace (create_user_ns, set_userns_rlimit_max); its tasks have inherited the same value.
+    """
+    found = set(headroom.soft_nproc(evidence).get(uid, {}))
+    session = _next_session(evidence, uid)
+    if session is not None:
+        found.add(session[0])
+    for namespace in evidence.user_namespaces.others:
+        if namespace.owner == uid:
+            found.update(soft for soft in (_soft(evidence, pid) for pid in namespace.members) if soft is not None)
+    return {soft for soft in found if headroom.FORKS_NEVER < soft < UNLIMITED}
 
 
 @rule(
@@ -219,12 +233,14 @@ def _used(evidence: Any, pid: int, item: str, detail: Any) -> Optional[int]:
 
 @rule(
     "PH-LIM-006", "Open files near soft NOFILE", HIGH, "accept, open and pipe fail with EMFILE",
-    ("processes", "details"), ("users", "boot_id", "fork_failures"),
+    ("processes", "details"), ("users", "boot_id", "fork_failures", "units", "budgets"),
 )
 def open_files_near_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    yield from _above_nr_open(evidence)
     gaps = tuple(gap for gap in evidence.details.gaps if gap.source.endswith(("/fd", "/limits"))) + evidence.processes.gaps
     if gaps:
         yield Unknown(gaps)
+    near = False
     for pid, detail in sorted(evidence.details.of.items()):
         if not detail.limits or detail.open_files is None or pid not in evidence.processes.processes:
             continue
@@ -233,45 +249,91 @@ def open_files_near_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield Passed()
             continue
         yield _open_files_finding(evidence, policy, pid, detail, soft, hard)
+        near = True
+    log = evidence.fork_failures if evidence.has("fork_failures") else None
+    if near and log is not None and log.gaps:
+        yield Unknown(log.gaps)
+    elif near and log is not None and not log.complete:
+        yield NotApplicable("only the newest entries of the log were looked through for refused descriptors")
+
+
+def _above_nr_open(evidence: Any) -> Iterator[Finding]:
+    """infinity is how vendors spell "as much as there is"; a number above the kernel's largest is somebody's mistake."""
+    largest = evidence.budgets.nr_open if evidence.has("budgets") else None
+    if not largest or not evidence.has("units"):
+        return
+    places: Dict[Tuple[str, int, str], List[str]] = {}
+    default = evidence.units.manager.defaults.get("DefaultLimitNOFILE")
+    settings = [("every unit without its own", default)] if default is not None and default.meaning is not None else []
+    settings.extend((unit.id, unit.limit_set_in("nofile")) for unit in sorted(evidence.units.units.values()))
+    for who, setting in settings:
+        if setting is not None and setting.file and largest < setting.meaning.hard < UNLIMITED and not setting.file.startswith(VENDOR):
+            places.setdefault((setting.file, setting.line, "%s=%s" % (setting.key, setting.value)), []).append(who)
+    for (file, line, text), whom in sorted(places.items()):
+        place = "%s:%d" % (file, line)
+        yield Finding(
+            INFO, SEVERITY_INFO, Subject("file", place, "%s|nr_open" % file),
+            "%s (%s) asks for more than fs.nr_open (%d), which the kernel refuses to everybody: %s gets what PID 1 may give; write at most "
+            "that, or raise fs.nr_open first." % (shown(place), shown(text), largest, wording.listed(whom, 3)),
+            evidence=(Seen(place, text), Seen("/proc/sys/fs/nr_open", "%d" % largest)), references=("man:systemd.exec(5)", "kernel/sys.c do_prlimit"),
+        )
 
 
 def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft: int, hard: int) -> Finding:
-    """A pool that sits near its limit by design does not grow; only growth since the last audit makes it a failure."""
+    """A pool that sits near its limit by design neither grows nor is refused: only these make it more than information."""
     process = evidence.processes.processes[pid]
     share = detail.open_files / float(soft)
+    full = policy["open_files.fail"]
     before = evidence.previous.get("open_files", {}).get(marks.identity(process)) if marks.same_boot(evidence) else None
     growing = before is not None and detail.open_files > before
-    status = INFO
-    if growing:
-        twice = before is not None and before >= policy["open_files.fail"] * soft
-        status = FAIL if share >= policy["open_files.fail"] and twice else WARN
+    refused = _files_refused(evidence, pid, process)
+    status = WARN if growing or refused else INFO
+    if share >= full and (refused or (growing and before is not None and before >= full * soft)):
+        status = FAIL
     subject = wording.process_subject(evidence, pid, process.comm)
     return Finding(
         status, {FAIL: HIGH, WARN: MED}.get(status, SEVERITY_INFO), subject._replace(key="files|" + subject.key),
-        "%s has %d open files of %d allowed (%s%s); find the leak, or give its unit LimitNOFILE=." % (
+        "%s has %d open files of %d allowed (%s%s)%s; find the leak, or give its unit LimitNOFILE=." % (
             shown(subject.id), detail.open_files, soft, wording.percent(share),
-            ", %d more than at the last audit" % (detail.open_files - before) if growing and before is not None else ""),
+            ", %d more than at the last audit" % (detail.open_files - before) if growing and before is not None else "",
+            ", and the log tells that more were refused" if refused else ""),
         evidence=(Seen("/proc/%d/fd" % pid, "%d descriptors" % detail.open_files),
-                  Seen("/proc/%d/limits" % pid, "Max open files %s:%s" % (wording.limit(soft), wording.limit(hard)))),
+                  Seen("/proc/%d/limits" % pid, "Max open files %s:%s" % (wording.limit(soft), wording.limit(hard))))
+        + tuple(Seen(evidence.fork_failures.source, each.message) for each in refused[:3]),
         binding="RLIMIT_NOFILE of %s: %d of %d" % (shown(subject.id), detail.open_files, soft),
-        confidence=MEDIUM_CONFIDENCE if not growing else "high",
+        confidence=MEDIUM_CONFIDENCE if status == INFO else HIGH_CONFIDENCE,
         remedy=Remedy("unit_limits", (("unit", wording.unit_of(evidence, pid) or ""), ("nofile", "%d:%s" % (2 * soft, wording.limit(hard))))),
     )
 
 
+def _files_refused(evidence: Any, pid: int, process: Any) -> List[Any]:
+    """What the last day's log says of EMFILE in this process, or in its service: one that was restarted since fills up again."""
+    if not evidence.has("fork_failures"):
+        return []
+    unit = wording.unit_of(evidence, pid) or ""
+    born = evidence.processes.started_at(process) - 2
+    return [
+        each for each in evidence.fork_failures.files_refused
+        if (unit.endswith(".service") and each.unit == unit)
+        or (each.pid == pid and (each.at >= born if each.at is not None else each.program.startswith(process.comm)))
+    ]
+
+
 @rule(
     "PH-LIM-011", "Root daemon that setuids into a full user", HIGH, "status=203/EXEC, or children that die in silence",
-    ("processes", "details", "user_namespaces"), ("users",),
+    ("processes", "details", "user_namespaces"), ("users", "visibility"),
 )
 def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     tightest = {uid: min(limits) for uid, limits in headroom.soft_nproc(evidence).items()}
+    any_limit = False
     for parent_pid, uid in sorted(_setuid_children(evidence)):
         counted = counts.get(uid)
         soft = _soft(evidence, parent_pid)
         if counted is None or soft is None:
             continue
+        any_limit = any_limit or soft != UNLIMITED
         subject = wording.process_subject(evidence, parent_pid, evidence.processes.processes[parent_pid].comm)
         name = wording.user_name(evidence, uid)
         if soft != UNLIMITED and counted.tasks >= (1 - policy["headroom.setuid_margin"]) * soft:
@@ -293,6 +355,7 @@ def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
             )
         else:
             yield Passed()
+    yield from outside.users(evidence, policy, any_limit)
 
 
 def _setuid_children(evidence: Any) -> Iterator[Tuple[int, int]]:

@@ -113,7 +113,7 @@ def _leaked(evidence: Any, root: Stray, strays: List[Stray], twin: int, confiden
             Seen("/proc/%d/stat" % twin, "child of supervisord, started %s ago" % wording.duration(table.age(table.processes[twin])))),
         confidence=confidence,
         remedy=Remedy("dedupe", (("keep", twin), ("end", ",".join(map(str, pids)))), disruptive=True),
-        references=("RULES A6",),
+        references=("man:setsid(2)", "Supervisor/supervisor#99"),
     )
 
 
@@ -127,7 +127,7 @@ def _unsupervised(evidence: Any, root: Stray, strays: List[Stray]) -> Finding:
         evidence=(
             Seen("/proc/%d/environ" % root.process.pid, "SUPERVISOR_ENABLED=1"),
             Seen("/proc/%d/stat" % root.process.pid, "session %d, whose leader has gone" % root.process.session)),
-        references=("RULES A6",),
+        references=("man:setsid(2)", "Supervisor/supervisor#99"),
     )
 
 
@@ -178,7 +178,7 @@ def _duplicate(evidence: Any, policy: Any, kept: Instance, loose: List[Instance]
             wording.duration(evidence.processes.age(each.process)))) for each in [kept] + loose[:4]),
         confidence=MEDIUM_CONFIDENCE,
         remedy=Remedy("dedupe", (("keep", kept.process.pid), ("end", pids.replace(" ", ""))), disruptive=True),
-        references=("RULES A6",),
+        references=("man:daemon(7)", "Supervisor/supervisor#99"),
     )
 
 
@@ -263,7 +263,7 @@ def supervisor_leaves_children(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "supervisord kills the first process alone of %s, which run several: set stopasgroup and killasgroup for them." % (
                 wording.listed([program.name for program in quiet])),
             evidence=tuple(Seen(shown(program.file), "%s: killasgroup is not set" % shown(program.name)) for program in quiet[:10]),
-            references=("RULES A6",),
+            references=("Supervisor/supervisor#1650",),
         )
 
 
@@ -293,7 +293,7 @@ def _leaves_children(program: Any) -> Finding:
             shown(program.name), shown(program.file)),
         evidence=(Seen(shown(program.file), "stopasgroup=%s, killasgroup=%s" % (
             str(program.stop_as_group).lower(), str(program.kill_as_group).lower())),),
-        references=("RULES A6",),
+        references=("Supervisor/supervisor#1650",),
     )
 
 

@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, marks, wording
+from .. import headroom, marks, outside, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -46,13 +46,14 @@ def _top_consumer(evidence: Any) -> str:
 
 @rule(
     "PH-PID-001", "System near threads-max", CRIT, "no process of the whole host can fork",
-    ("budgets", "processes"), ("zombies", "users", "user_namespaces", "details"),
+    ("budgets", "processes"), ("zombies", "users", "user_namespaces", "details", "visibility"),
 )
 def near_threads_max(evidence: Any, policy: Any) -> Iterator[Verdict]:
     budget = headroom.all_threads(evidence)
     if budget is None:
         yield Unknown(evidence.budgets.gaps or (Gap("/proc/sys/kernel/threads-max", "does not exist"),))
         return
+    yield from outside.tasks(evidence, policy)
     if budget.share < policy["headroom.warn"]:
         yield Passed()
         return
@@ -69,13 +70,14 @@ def near_threads_max(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule(
     "PH-PID-002", "PID numbers nearly used", CRIT, "no process of the whole host can fork",
-    ("budgets", "processes", "details"), ("zombies", "users", "user_namespaces"),
+    ("budgets", "processes", "details"), ("zombies", "users", "user_namespaces", "visibility"),
 )
 def pid_numbers_nearly_used(evidence: Any, policy: Any) -> Iterator[Verdict]:
     budget = headroom.pid_numbers(evidence)
     if budget is None:
         yield Unknown(evidence.budgets.gaps or (Gap("/proc/sys/kernel/pid_max", "does not exist"),))
         return
+    yield from outside.numbers(evidence, policy)
     small = evidence.budgets.pid_max <= SMALL_PID_MAX
     warn = policy["headroom.small_pid_max_warn"] if small else policy["headroom.warn"]
     fail = policy["headroom.small_pid_max_fail"] if small else policy["headroom.fail"]
@@ -143,7 +145,7 @@ def _persisted(evidence: Any, name: str, running: int) -> Verdict:
 
 @rule(
     "PH-PID-004", "Binding-limit report", SEVERITY_INFO, "answers what will refuse the next fork",
-    ("processes", "details", "cgroups", "budgets"), ("users", "user_namespaces"),
+    ("processes", "details", "cgroups", "budgets"), ("users", "user_namespaces", "visibility"),
 )
 def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """The numbers stand in ``measures``; findings only for the units large enough that somebody wonders."""
@@ -157,6 +159,8 @@ def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 largest[detail.unit] = (threads, pid)
     if evidence.cgroups.gaps:
         yield Unknown(evidence.cgroups.gaps)
+    yield from outside.groups(evidence, policy)
+    yield from outside.numbers(evidence, policy)
     counts = headroom.user_tasks(evidence)
     for unit in sorted(tasks):
         if tasks[unit] < policy["headroom.report_tasks"]:
@@ -174,11 +178,12 @@ def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule(
     "PH-PID-005", "Fork rejections counted by cgroups", HIGH, "a fork was refused since the last audit",
-    ("cgroups", "details", "clock"), ("boot_id", "processes"),
+    ("cgroups", "details", "clock"), ("boot_id", "processes", "visibility"),
 )
 def forks_rejected(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if evidence.cgroups.gaps:
         yield Unknown(evidence.cgroups.gaps)
+    yield from outside.groups(evidence, policy)  # from Linux 6.11 on, a refusal is counted where the limit is
     known = evidence.previous.get("refused", {}) if marks.same_boot(evidence) else None
     if known is None:
         yield NotApplicable("what happened since the last audit needs its marks; counts of the whole boot are information")

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
-from .. import marks, pending, restarts, wording
+from .. import marks, outside, pending, restarts, wording
 from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
@@ -283,12 +283,13 @@ def _changed_since_marks(evidence: Any, known: Set[str]) -> Iterator[Verdict]:
 
 @rule(
     "PH-SYS-004", "TasksMax pressure", HIGH, "the unit cannot fork",
-    ("cgroups", "details", "processes"), ("units", "zombies"),
+    ("cgroups", "details", "processes"), ("units", "zombies", "visibility"),
 )
 def tasks_max_pressure(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Judged at the group that has the limit: one full slice is one finding, however many units are in it."""
     if evidence.cgroups.gaps:
         yield Unknown(evidence.cgroups.gaps)
+    yield from outside.groups(evidence, policy)
     for path in sorted(evidence.cgroups.groups):
         group = evidence.cgroups.groups[path]
         if group.maximum == UNLIMITED or group.maximum < policy["tasks.ignore_below"]:
@@ -301,10 +302,10 @@ def tasks_max_pressure(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
     share = group.current / float(group.maximum)
-    name = group.path.rsplit("/", 1)[-1]
+    name = group.path.rsplit("/", 1)[-1] or "this container"
     pod = _is_pod(group.path)
     failing = share >= policy["headroom.fail"] and not pod
-    below = group.path + "/"
+    below = group.path.rstrip("/") + "/"
     members = [pid for pid, detail in evidence.details.of.items() if detail.pids_group == group.path or detail.pids_group.startswith(below)]
     live = sum(max(1, evidence.processes.processes[pid].threads) for pid in members if pid in evidence.processes.processes)
     zombies = max(0, group.current - live)
@@ -319,11 +320,12 @@ def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
             shown(name), group.current, group.maximum, wording.percent(share), _set_by(source, tasks_max),
             "%d of them are zombies not yet reaped, " % zombies if zombies else "", _fillers(evidence, members), cure),
         evidence=(
-            Seen(mount + group.path + "/pids.current", "%d" % group.current), Seen(mount + group.path + "/pids.max", "%d" % group.maximum),
+            Seen(mount + group.path.rstrip("/") + "/pids.current", "%d" % group.current),
+            Seen(mount + group.path.rstrip("/") + "/pids.max", "%d" % group.maximum),
             Seen("/proc/*/cgroup", "%s in live processes" % wording.noun(live, "task")),
         ) + ((Seen(source, tasks_max),) if source else ()),
         binding="pids.max of %s: %d of %d" % (group.path, group.current, group.maximum),
-        remedy=Remedy("reap", (("unit", name),), disruptive=True) if reap else Remedy(
+        remedy=None if group.path == "/" else Remedy("reap", (("unit", name),), disruptive=True) if reap else Remedy(
             "unit_limits", (("unit", name), ("tasks", 2 * group.maximum))),
         references=("man:systemd.resource-control(5)",),
     )
@@ -389,8 +391,8 @@ def pids_max_differs(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     judged = 0
     for unit in sorted(units.units.values()):
-        if not unit.control_group or unit.delegate or unit.tasks_max is None or unit.load_state != "loaded":
-            continue
+        if not unit.control_group or unit.control_group == "/" or unit.delegate or unit.tasks_max is None or unit.load_state != "loaded":
+            continue  # the group that a container sees as its root is the business of what made the container
         group = evidence.cgroups.groups.get(unit.control_group)
         unread = tuple(gap for gap in evidence.cgroups.gaps if gap.source.startswith(mount + unit.control_group + "/"))
         judged += 1 if group is not None or unread else 0

@@ -166,7 +166,7 @@ def _compare_named(evidence: Any, named: Any) -> Verdict:
         WARN if ignored else FAIL, MED if ignored else HIGH, subject,
         "%s says %s, but programs run in %s, %s: who reads that file (Java, Python's tzlocal, package scripts) works at the wrong hour; "
         "set one zone for both." % (named.path, shown(named.text), _host_zone(evidence), _apart(evidence, meaning.zone, localtime.in_force)),
-        proof, remedy=_set_zone(own_name), references=("RULES A9", "tzlocal#67", "tzlocal#166"),
+        proof, remedy=_set_zone(own_name), references=("man:localtime(5)", "regebro/tzlocal#67", "regebro/tzlocal#166"),
     )
 
 
@@ -266,7 +266,7 @@ def localtime_unusable(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 LOCALTIME, localtime.problem if localtime.problem.startswith(("leads", "is ")) else "cannot be used (%s)" % localtime.problem,
                 ", not in " + shown(localtime.name) if localtime.name else "",
                 "set the zone again" if evidence.time_zone.installed else "install tzdata"),
-            proof, remedy=_set_zone(localtime.canonical or None), references=("RULES A9",))
+            proof, remedy=_set_zone(localtime.canonical or None), references=("man:localtime(5)", "man:tzset(3)"))
     elif localtime.kind == LINK and not localtime.name:
         yield Finding(
             FAIL, MED, subject, "%s leads to %s, outside of the zone database: glibc follows it, but timedatectl and systemd take the host to be "
@@ -312,7 +312,7 @@ def _silent_utc(evidence: Any, setting: Any) -> Finding:
         WARN if setting.contained else FAIL, MED if setting.contained else HIGH, _subject(setting),
         "%s %s=%s, which is UTC in silence: %s." % (_where(setting), name, shown(setting.meaning.value), cure),
         (_seen(setting), Seen(zones.DIRECTORY, "no %s" % shown(setting.meaning.value))),
-        references=("RULES A9", "man:tzset(3)"),
+        references=("man:tzset(3)", "glibc time/tzset.c"),
     )
 
 
@@ -334,7 +334,7 @@ def tz_differs_from_host(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Finding(
             WARN, MED, _subject(setting), "%s TZ=%s, but the host is in %s, %s: %s; remove it, or allow it in the policy." % (
                 _where(setting), shown(setting.meaning.value), _host_zone(evidence), _apart(evidence, setting.meaning.zone, host_zone), effect),
-            (_seen(setting), Seen(LOCALTIME, _localtime_text(evidence.time_zone.localtime))), references=("RULES A9",))
+            (_seen(setting), Seen(LOCALTIME, _localtime_text(evidence.time_zone.localtime))), references=("man:environment(7)", "man:tzset(3)"))
     yield Passed()
 
 
@@ -411,7 +411,7 @@ def _cron_finding(evidence: Any, daemon: Any, started: float, change: Any, old: 
         (Seen("/proc/%d/stat" % daemon.process.pid, "started %s" % _day(started)),
          Seen("cron", ("%s %s" % (daemon.implementation, evidence.cron.version)).strip())) + change.evidence,
         confidence="high" if change.sure == "certain" else MEDIUM_CONFIDENCE if change.sure == "likely" else LOW_CONFIDENCE,
-        remedy=Remedy("restart", (("unit", unit),), disruptive=False), references=("RULES A9", "Debian bug 1019716", "cronie cron.c set_time"),
+        remedy=Remedy("restart", (("unit", unit),), disruptive=False), references=("man:cron(8)", "Debian bug 1019716", "cronie cron.c set_time"),
     )
 
 
@@ -533,7 +533,7 @@ def _stale_daemons(evidence: Any, stale: Dict[str, List[Any]], sure: Any, change
             "read the zone only", "them" if len(stale) > 1 else "it"),
         tuple(Seen("/proc/%d/stat" % each.pid, "%s, started %s" % (shown(each.comm), _day(evidence.processes.started_at(each))))
               for comm in sorted(stale) for each in stale[comm][:3])[:10],
-        confidence=MEDIUM_CONFIDENCE if certain else LOW_CONFIDENCE, references=("RULES A9",),
+        confidence=MEDIUM_CONFIDENCE if certain else LOW_CONFIDENCE, references=("man:tzset(3)", "glibc time/tzfile.c"),
         remedy=Remedy("restart", (("programs", sorted(stale)),), disruptive=True),
     )
 

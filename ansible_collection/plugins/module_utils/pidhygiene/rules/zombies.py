@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, leak, marks, wording
+from .. import headroom, leak, marks, outside, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -124,7 +124,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
         binding=budget.text() if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
         remedy=Remedy("reap", (("mode", "restart"), ("parent", pid), ("unit", unit or "")), disruptive=True),
-        references=("man:wait(2)", "RULES A5"),
+        references=("man:wait(2)", "kernel/exit.c release_task"),
     )
 
 
@@ -158,6 +158,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
         days = leak.days_left(budget.free, rate)
         if days >= policy["zombies.exhaustion_warn"]:
             yield Passed()
+            yield from outside.groups(evidence, policy)
             continue
         failing = days < policy["zombies.exhaustion_fail"]
         subject = wording.process_subject(evidence, brood.parent.pid, brood.parent_command.program)
@@ -238,7 +239,7 @@ def why_not_reaped(evidence: Any, policy: Any) -> Iterator[Verdict]:
             evidence=(Seen("/proc/%d/task/*/status" % brood.parent.pid, _signals(brood.reaping)),),
             confidence=MEDIUM_CONFIDENCE if not hangs else "high",
             remedy=Remedy("reap", (("mode", "continue"), ("parent", brood.parent.pid))) if brood.reaping.state in "Tt" else None,
-            references=("man:sigaction(2)", "RULES A5"),
+            references=("man:sigaction(2)", "kernel/signal.c do_notify_parent"),
         )
 
 

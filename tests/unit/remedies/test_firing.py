@@ -5,11 +5,13 @@ from __future__ import annotations
 import calendar
 import random
 import time
+from datetime import date
 
 import pytest
 from zone_files import BERLIN, NEW_YORK, SHANGHAI, UTC
 
-from pidhygiene.readers.crontab import DEBIAN, fires_on, parse_schedule
+from pidhygiene.readers.calendar_syntax import parse as parse_calendar
+from pidhygiene.readers.crontab import DEBIAN, parse_schedule
 from pidhygiene.readers.zone_info import TzFile, parse
 from pidhygiene.remedies.firing import AGAIN, SKIPPED, lost_or_doubled, moment_of, next_firing, shown_moment
 
@@ -25,8 +27,7 @@ def by_minutes(when: str, zone: TzFile, now: int, days: int) -> int | None:
     schedule = parse_schedule(when, DEBIAN)
     for moment in range(now - now % 60 + 60, now + days * 86400, 60):
         local = time.gmtime(moment + zone.shift(moment))
-        if local.tm_min in schedule.minutes and local.tm_hour in schedule.hours and fires_on(
-                schedule, local.tm_mon, local.tm_mday, (local.tm_wday + 1) % 7):
+        if local.tm_min in schedule.minutes and local.tm_hour in schedule.hours and schedule.on(date(*local[:3])):
             return moment
     return None
 
@@ -56,6 +57,13 @@ def test_what_never_fires_and_what_fires_in_leap_years() -> None:
     assert next_firing(parse_schedule("0 0 29 2 *", DEBIAN), ZONES["utc"], now) == at("2028-02-29 00:00")
     assert shown_moment(None, ZONES["utc"]) == "never"
     assert shown_moment(at("2026-11-28 18:30"), ZONES["shanghai"]) == "2026-11-29 02:30 CST (28. 18:30 UTC)"
+
+
+def test_calendar_events_are_reckoned_alike() -> None:
+    now = at("2026-11-28 12:00")
+    assert next_firing(parse_calendar("Sat *-*-* 14:00"), ZONES["shanghai"], now) == at("2026-12-05 06:00")
+    assert next_firing(parse_calendar("Sun *-*~1..7 03:10"), ZONES["berlin"], now) == at("2026-11-29 02:10")
+    assert lost_or_doubled(parse_calendar("14:00"), ZONES["utc"], ZONES["shanghai"], now) == SKIPPED
 
 
 @pytest.mark.parametrize(("when", "old", "new", "expected"), [

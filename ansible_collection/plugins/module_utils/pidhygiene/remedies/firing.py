@@ -4,28 +4,27 @@
 
 import time
 from datetime import date, timedelta
-from typing import Any, Optional
+from typing import Any, List, Optional, Union
 
-from ..readers.crontab import Schedule, fires_on
+from ..readers.calendar_syntax import Calendar
+from ..readers.crontab import Schedule
 from ..readers.zone_info import Zone
 
 DAY = 86400
 EPOCH = date(1970, 1, 1)
+Event = Union[Schedule, Calendar]  # days on which it fires, and minutes of those days
 FARTHEST_DAYS = 8 * 366  # 29 February comes back within eight years
 SKIPPED, AGAIN = "is skipped once", "runs a second time"
 
 
-def next_firing(schedule: Schedule, zone: Zone, now: float) -> Optional[int]:
+def next_firing(event: Event, zone: Zone, now: float) -> Optional[int]:
     """The first firing after ``now``; None when there is none in eight years. What falls into a gap counts as its end."""
-    if schedule.never:
-        return None
+    times: List[int] = list(event.times)
     today = int(now + zone.shift(int(now))) // DAY
-    minutes = sorted(60 * hour + minute for hour in schedule.hours for minute in schedule.minutes)
-    for number in range(today - 1, today + FARTHEST_DAYS):
-        day = EPOCH + timedelta(days=number)
-        if not fires_on(schedule, day.month, day.day, day.isoweekday() % 7):
+    for number in range(today - 1, today + FARTHEST_DAYS) if times else ():
+        if not event.on(EPOCH + timedelta(days=number)):
             continue
-        due = [moment for moment in (moment_of(DAY * number + 60 * minute, zone) for minute in minutes) if moment > now]
+        due = [moment for moment in (moment_of(DAY * number + 60 * minute, zone) for minute in times) if moment > now]
         if due:
             return min(due)
     return None
@@ -40,20 +39,15 @@ def moment_of(local: int, zone: Zone) -> int:
     return local - before
 
 
-def lost_or_doubled(schedule: Schedule, old: Zone, new: Zone, now: float) -> str:
-    """What the jump of the clock from one zone to the other does to the job: SKIPPED, AGAIN, or nothing. Jobs of every hour do not mind."""
+def lost_or_doubled(event: Event, old: Zone, new: Zone, now: float) -> str:
+    """What the jump of the clock from one zone to the other does to a job: SKIPPED, AGAIN, or nothing. What runs every hour does not mind."""
     before, after = int(now + old.shift(int(now))) // 60, int(now + new.shift(int(now))) // 60
-    if len(schedule.hours) == 24 or before == after:
+    times = frozenset(event.times)
+    if len({minute // 60 for minute in times}) == 24 or before == after:
         return ""
     jumped = range(min(before, after) + 1, max(before, after) + 1)
-    return (SKIPPED if after > before else AGAIN) if any(_fires_at(schedule, minute) for minute in jumped) else ""
-
-
-def _fires_at(schedule: Schedule, minute: int) -> bool:
-    if minute % 60 not in schedule.minutes or minute // 60 % 24 not in schedule.hours:
-        return False
-    day = EPOCH + timedelta(days=minute // 1440)
-    return fires_on(schedule, day.month, day.day, day.isoweekday() % 7)
+    fires = any(minute % 1440 in times and event.on(EPOCH + timedelta(days=minute // 1440)) for minute in jumped)
+    return "" if not fires else SKIPPED if after > before else AGAIN
 
 
 def shown_moment(moment: Optional[int], zone: Zone) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from .. import wording
 from ..evidence import gather
 from ..host import Host, Missing
-from ..readers import crontab, zone_database
+from ..readers import zone_database
 from ..readers.cron import ANACRON, CRONIE_CRON, FCRON
 from ..readers.time_zone import LINK, LOCALTIME
 from ..readers.zone_info import Zone, same_rules
@@ -29,7 +29,7 @@ from .unit_limits import PROTECTED
 
 PRESENT = "present"
 CACHED, NONE = "cached", "none"
-SOURCES = ("time_zone", "clock", "cron", "processes", "details", "distribution", "units")
+SOURCES = ("time_zone", "clock", "cron", "processes", "details", "distribution", "units", "calendars")
 CLOCK_FILE = "/etc/sysconfig/clock"
 PLACES = zone_database.DIRECTORY + "/zone.tab"  # every name of a place that is in use, with its country
 # Of those that know the zone from their start on: an outage, or the end of others, if they are restarted.
@@ -191,27 +191,27 @@ def jobs_moved(evidence: Any, old: Zone, new: Zone) -> List[str]:
         if job.schedule is None or table.kind == ANACRON or (by_variable and any(name == "CRON_TZ" for name, _value in job.zone)):
             continue
         found.append(_moved("%s:%d (%s)" % (table.path, job.line, shown(masked(job.command), wording.COMMAND_SHOWN)), job.schedule, old, new, now))
-    found.extend(_timers_moved(evidence))
+    found.extend(_timers_moved(evidence, old, new, now))
     moved = [each for each in found if each]
     return moved[:MOST_JOBS] + (["%d more jobs move" % (len(moved) - MOST_JOBS)] if len(moved) > MOST_JOBS else [])
 
 
-def _moved(job: str, schedule: crontab.Schedule, old: Zone, new: Zone, now: float) -> str:
-    before, after = firing.next_firing(schedule, old, now), firing.next_firing(schedule, new, now)
-    happens = firing.lost_or_doubled(schedule, old, new, now)
+def _moved(job: str, event: firing.Event, old: Zone, new: Zone, now: float) -> str:
+    before, after = firing.next_firing(event, old, now), firing.next_firing(event, new, now)
+    happens = firing.lost_or_doubled(event, old, new, now)
     if before == after and not happens:
         return ""
     return "%s runs next at %s instead of %s%s" % (
         job, firing.shown_moment(after, new), firing.shown_moment(before, old), "; it " + happens if happens else "")
 
 
-def _timers_moved(evidence: Any) -> Iterator[str]:
+def _timers_moved(evidence: Any, old: Zone, new: Zone, now: float) -> Iterator[str]:
     """PID 1 reckons timers anew as soon as the link changes, but for those whose event names a zone."""
-    for timer in evidence.units.timers:
-        events = [line.partition("=")[2] for line in timer.schedule if line.startswith("OnCalendar=")]
-        local = [text for text in events if not text.rpartition(" ")[2][:1].isalpha() or " " not in text]
-        if timer.active is not False and local:
-            yield "%s (%s) runs by the clock of the new zone" % (timer.id, ", ".join(map(shown, local)))
+    for event in evidence.calendars.events:
+        if event.zone is None:
+            yield _moved("%s (%s)" % (event.timer.id, shown(event.text)), event.calendar, old, new, now)
+    for gap in evidence.calendars.gaps:
+        yield "%s could not be read (%s): look at it yourself" % (shown(gap.source), shown(gap.reason))
 
 
 # -- the remedy ------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from pidhygiene.host import HostError
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
 from pidhygiene.remedies import plan as _plan
+from pidhygiene.remedies import scheduled_restart as _scheduled_restart
 from pidhygiene.remedies import time_zone as _time_zone
 from pidhygiene.remedies import unit_limits as _unit_limits
 from pidhygiene.remedies.model import Failed, Refused
@@ -68,6 +69,46 @@ def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", r
     return _done(name, _unit_limits.REMEDY, {
         "unit": unit or name, "limits": limits, "kill_mode": kill_mode, "apply": apply, "restart_protected": restart_protected,
         "accept_pending": accept_pending, "state": ensure})
+
+
+def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0, owner="", reason="", take_over=None, restart_protected=False,
+                      accept_pending=False, ensure="present"):
+    """
+    A service restarted on schedule, by a timer of its own with an owner, until its leak is mended.
+
+    name
+        The service, with its type, as ``agent.service``, unless ``unit`` says it.
+
+    calendar
+        When, as ``OnCalendar=`` takes it: ``Sat 14:00``. Without it and ``interval``, that of the line that is taken over.
+
+    interval
+        Or how often, in seconds; at most half of the time in which the leak fills its limit.
+
+    spread_s
+        Spread over so many seconds, by an offset that stays the same on each host.
+
+    owner
+        Who answers for it.
+
+    reason
+        Why, as a ticket.
+
+    take_over
+        The line of a crontab that restarts it now, as ``/etc/crontab:17`` or the line itself: it is set aside.
+
+    restart_protected
+        Although it is a database, a container engine, sshd or the like.
+
+    accept_pending
+        Reload systemd although files of others wait for a reload, too.
+
+    ensure
+        ``present``; ``absent`` removes the timer and gives a line that was taken over back.
+    """
+    return _done(name, _scheduled_restart.REMEDY, {
+        "unit": unit or name, "calendar": calendar, "interval": interval, "spread_s": spread_s, "owner": owner, "reason": reason,
+        "take_over": take_over, "restart_protected": restart_protected, "accept_pending": accept_pending, "state": ensure})
 
 
 def time_zone(name, restart="cached", ensure="present"):

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import time_zone, unit_limits
+from . import scheduled_restart, time_zone, unit_limits
 
 REMEDIES = (
+    scheduled_restart.REMEDY,
     time_zone.REMEDY,
     unit_limits.REMEDY,
 )

@@ -203,7 +203,8 @@ def _refuse_pending(evidence: Any, given: Dict[str, Any], wanted: Wanted) -> Non
             wording.listed(waiting)))
 
 
-def _refuse_crowded(evidence: Any) -> None:
+def refuse_crowded(evidence: Any) -> None:
+    """Errors: Refused while there are hardly any process numbers left. Needs budgets and processes."""
     budgets = [budget for budget in (headroom.pid_numbers(evidence), headroom.all_threads(evidence)) if budget is not None]
     for budget in budgets:
         if budget.free < FEW:
@@ -228,12 +229,13 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     wanted = _wanted(given, unit, file.before.text)
     file.text = _text(wanted)
     if given["state"] == PRESENT:
-        _refuse_unusable(unit, seen)
+        refuse_unusable(unit, seen)
         _refuse_harm(evidence, given, wanted, seen)
     return _proposal(evidence, given, wanted, seen, file)
 
 
-def _refuse_unusable(unit: str, seen: Dict[str, Any]) -> None:
+def refuse_unusable(unit: str, seen: Dict[str, Any]) -> None:
+    """Errors: Refused for what systemd has not, or does not start."""
     state = seen.get("LoadState")
     if state == "not-found":
         raise Refused("there is no unit %s on this host; systemctl list-unit-files shows those that are" % unit)
@@ -250,7 +252,7 @@ def _proposal(evidence: Any, given: Dict[str, Any], wanted: Wanted, seen: Dict[s
         steps.append(file)
     if file.needed or _not_loaded(seen, wanted, given):
         _refuse_pending(evidence, given, wanted)
-        _refuse_crowded(evidence)
+        refuse_crowded(evidence)
         steps.append(manager.Reload())
     limits = [key for key in wanted.touched if key in unit_files.LIMIT_KEYS]
     main = seen.get("MainPID") or 0

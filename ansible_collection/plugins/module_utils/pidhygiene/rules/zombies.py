@@ -28,6 +28,7 @@ from ..model import (
     rule,
 )
 from ..readers.zombies import AGE_STEPS_S, Brood, Reaping
+from ..restarts import SHORTEST_S
 from ..text import shown
 
 NEEDS = ("processes", "zombies", "details", "clock")
@@ -166,7 +167,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
             FAIL if failing else WARN, HIGH if failing else MED, subject,
             "%s leaks %.0f zombies a day (from the %s): %s, full %s; restart it before then, at least every %s." % (
                 shown(subject.id), rate.per_day, rate.source, budget.text(), wording.ahead(days),
-                wording.duration(86400 * max(budget.limit - budget.used + brood.persistent, 0) / rate.per_day / 2)),
+                wording.duration(_safe_interval(budget, brood, rate))),
             evidence=(
                 Seen("/proc/*/stat", "%d zombies started between %.0f s and %.0f s after boot" % (
                     brood.zombies, brood.births[0], brood.births[-1])),
@@ -174,7 +175,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
             ),
             binding=budget.text(),
             confidence=MEDIUM_CONFIDENCE,
-            remedy=Remedy("scheduled_restart", (("unit", wording.unit_of(evidence, brood.parent.pid) or ""),), disruptive=True),
+            remedy=_on_schedule(wording.unit_of(evidence, brood.parent.pid), _safe_interval(budget, brood, rate)),
         )
 
 
@@ -292,6 +293,23 @@ def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
 
 
+def _safe_interval(budget: Any, brood: Brood, rate: Any) -> float:
+    """Seconds: half of the time in which the emptied limit fills."""
+    return float(86400 * max(budget.limit - budget.used + brood.persistent, 0) / rate.per_day / 2)
+
+
+def _on_schedule(unit: Optional[str], interval_s: float = 0.0, instead_of: str = "") -> Optional[Remedy]:
+    """A restart in time, with an owner; none for what is no service, or leaks so fast that it must be mended or stopped."""
+    if not unit or not unit.endswith(".service") or 0 < interval_s < SHORTEST_S:
+        return None
+    parameters: List[Tuple[str, Any]] = [("unit", unit)]
+    if interval_s:
+        parameters.append(("interval", int(interval_s)))
+    if instead_of:
+        parameters.append(("take_over", instead_of))
+    return Remedy("scheduled_restart", tuple(parameters), disruptive=True)
+
+
 @rule(
     "PH-ZMB-007", "Periodic restart hides a leak", MED, "the next change of load breaks it",
     NEEDS + ("cron",), USES + ("units",),
@@ -325,6 +343,7 @@ def _service_names(evidence: Any, brood: Brood) -> List[str]:
 def _hidden_leak(evidence: Any, restart: Any, brood: Brood) -> Finding:
     budget = _tightest(evidence, brood)
     rate = leak.of_brood(evidence, brood)
+    unit, interval_s = wording.unit_of(evidence, brood.parent.pid), 0.0
     status, message = WARN, "%s restarts %s every %s to hide a leak of zombies" % (
         shown(restart.source), shown(restart.service), wording.duration(restart.interval_s))
     if budget is not None and rate is not None:
@@ -332,10 +351,11 @@ def _hidden_leak(evidence: Any, restart: Any, brood: Brood) -> Finding:
         message += ": at %.0f a day the limit (%s) is reached in %s" % (rate.per_day, budget.text(), wording.duration(86400 * days))
         if restart.interval_s > 0.5 * 86400 * days:
             status, message = FAIL, message + ", less than twice the interval"
+            interval_s = _safe_interval(budget, brood, rate)
     return Finding(
         status, HIGH if status == FAIL else MED, Subject("job", "%s: %s" % (restart.source, restart.service)),
         message + "; have the leak fixed, and until then restart by threshold.",
         evidence=(Seen(restart.source, restart.line),),
         confidence=MEDIUM_CONFIDENCE if rate else LOW_CONFIDENCE,
-        remedy=Remedy("scheduled_restart", (("unit", restart.service),), disruptive=True),
+        remedy=_on_schedule(unit, interval_s, restart.source),
     )

@@ -26,7 +26,7 @@ from pidhygiene.host import HostError
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
 from pidhygiene.remedies import plan as _plan
-from pidhygiene.remedies import unit_limits as _unit_limits
+from pidhygiene.remedies.catalogue import BY_NAME
 from pidhygiene.remedies.model import Failed, Refused
 
 WRITTEN_FOR = "0.1.0"  # version of the engine: a wheel on the minion wins over the synced engine
@@ -64,9 +64,72 @@ def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", r
     ensure
         ``present``; ``absent`` takes away what this state has set: the named limits, or all of them.
     """
-    return _done(name, _unit_limits.REMEDY, {
+    return _done(name, BY_NAME["unit_limits"], {
         "unit": unit or name, "limits": limits, "kill_mode": kill_mode, "apply": apply, "restart_protected": restart_protected,
         "accept_pending": accept_pending, "state": ensure})
+
+
+def reap(name, mode="restart", parent=None, unit=None, tracer=None, restart_protected=False):
+    """
+    Zombies go, because their parent is restarted, continued, or freed of its tracer. Does nothing when there are none by then.
+
+    name
+        Free to choose.
+
+    mode
+        ``restart`` the unit of the parent, ``continue`` a stopped parent, or ``detach``: end the tracer that holds the zombies.
+
+    parent
+        Pid of the process that does not reap.
+
+    unit
+        The unit of the parent.
+
+    tracer
+        Pid of the tracer, with ``detach``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+    """
+    return _done(name, BY_NAME["reap"], {"mode": mode, "parent": parent, "unit": unit, "tracer": tracer, "restart_protected": restart_protected})
+
+
+def dedupe(name, keep, end):
+    """
+    Leaked copies of a service end, and the managed one stays. Only what an audit names as a copy at this moment is ended.
+
+    name
+        Free to choose.
+
+    keep
+        Pid of the managed instance.
+
+    end
+        Pids of the leaked ones, with commas between them, as the finding names them.
+    """
+    return _done(name, BY_NAME["dedupe"], {"keep": keep, "end": str(end)})
+
+
+def restart(name, unit=None, units=None, how="unit", restart_protected=False):
+    """
+    Units run what is on disk and configured; with ``how: daemon-reload``, systemd has read its files. Does nothing when no finding asks for it.
+
+    name
+        Free to choose.
+
+    unit
+        One unit, with its type.
+
+    units
+        Several units, restarted one after the other.
+
+    how
+        ``unit``, or ``daemon-reload``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+    """
+    return _done(name, BY_NAME["restart"], {"unit": unit, "units": units, "how": how, "restart_protected": restart_protected})
 
 
 def plan_applied(name, host=None, policy=None):

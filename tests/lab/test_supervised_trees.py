@@ -46,17 +46,24 @@ def pid_of(host, pattern: str) -> int:
     return int(host.run(["pgrep", "-f", "-x", pattern]).stdout.split()[0])
 
 
-@pytest.fixture
-def supervised(new_host):
-    host = new_host("supervised")
-    install(host)
+def supervise(host, restart: str = "RestartSec=50") -> list[int]:
+    """Both programs run; the minions. ``restart``: what systemd does about a supervisord that died, as Debian has it."""
     host.run(["systemctl", "stop", "supervisor"])  # else it may read half of what follows while it still starts
     host.write("/usr/bin/salt-minion", MINION, 0o755)
     host.write("/usr/local/bin/agent", AGENT, 0o755)
     host.run(["cp", "/bin/sleep", "/usr/local/bin/helper"])
     host.write("/etc/supervisor/conf.d/programs.conf", PROGRAMS)
+    host.write("/etc/systemd/system/supervisor.service.d/soon.conf", f"[Service]\n{restart}\n")
+    host.run(["systemctl", "daemon-reload"])
     host.run(["systemctl", "start", "supervisor"])
-    wait_for_minions(host, 3)
+    return wait_for_minions(host, 3)
+
+
+@pytest.fixture
+def supervised(new_host):
+    host = new_host("supervised")
+    install(host)
+    supervise(host)
     assert not [finding for finding in check(host)["findings"] if finding["rule"].startswith("PH-ORP") and finding["status"] != "info"]
     return host
 

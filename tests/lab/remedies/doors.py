@@ -22,7 +22,7 @@ SALT_CALL = ("import sys; sys.path.insert(0, '/opt/salt'); sys.argv[0] = 'salt-c
 # What a login writes by itself, and what changes with the clock.
 PASSING = ("/run/systemd/sessions", "/run/systemd/users", "/run/systemd/seats", "/run/systemd/transient", "/run/systemd/journal", "/run/systemd/units",
            "/run/systemd/inaccessible", "/run/systemd/timesync", "/var/log/journal", "/var/log/wtmp", "/var/log/lastlog", "/var/log/btmp", "/var/tmp",
-           "/var/cache/salt", "/var/log/salt", "/var/lib/systemd/timers", "/run/systemd/generator", "/run/systemd/propagate")
+           "/var/cache/salt", "/var/log/salt", "/var/log/supervisor", "/var/lib/systemd/timers", "/run/systemd/generator", "/run/systemd/propagate")
 LOOK = """
 import json, os, sys
 passing = tuple(json.loads(sys.argv[1]))

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import unit_limits
+from . import dedupe, reap, restart, unit_limits
 
 REMEDIES = (
     unit_limits.REMEDY,
+    reap.REMEDY,
+    dedupe.REMEDY,
+    restart.REMEDY,
 )
 
 BY_NAME = {remedy.name: remedy for remedy in REMEDIES}

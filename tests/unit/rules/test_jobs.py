@@ -100,6 +100,7 @@ def test_a_script_with_a_dot_in_its_name_fails_on_debian():
 
 def test_a_script_that_is_not_executable_is_information():
     assert judge(with_cron().file("/etc/cron.daily/backup", "#!/bin/sh\n"), "PH-CRN-002").only("info")
+    assert judge(with_cron().file("/etc/cron.daily/backup.sh", "#!/bin/sh\n"), "PH-CRN-002").only("info")
 
 
 @pytest.mark.case("PH-CRN-002", "silent")
@@ -110,7 +111,8 @@ def test_a_script_that_is_not_executable_is_information():
     with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.disabled"),
     with_cron().file("/etc/cron.daily/backup.dpkg-dist", "", mode=0o755).file("/etc/cron.daily/.placeholder", ""),
     with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.sh", cronie=True),
-], ids=range(6))
+    with_cron().file("/etc/cron.daily/README.txt", "What runs here\n").file("/etc/cron.weekly/names.conf", "a=b\n"),
+], ids=range(7))
 def test_files_that_run_or_are_set_aside_are_silent(host):
     assert judge(host, "PH-CRN-002").status == "pass"
 

@@ -16,10 +16,10 @@ def with_cron(table="", path="/etc/cron.d/job", cronie=False, **stat):
     return host.file(path, table, **stat) if table else host
 
 
-def run(host, number, age, command, state="S"):
+def run(host, number, age, command, state="S", dead=None):
     """cron → cron → sh -c command."""
     host.process(1000 + number, 400, "cron", start=age + 0.1, cgroup="/system.slice/cron.service")
-    return host.process(2000 + number, 1000 + number, "sh", state=state, start=age, cgroup="/system.slice/cron.service", argv=("/bin/sh", "-c", command))
+    return host.process(2000 + number, 1000 + number, "sh", state=state, start=age, dead=dead, cgroup="/system.slice/cron.service", argv=("/bin/sh", "-c", command))
 
 
 def overlapping(ages, when="* * * * *", command="/opt/sync"):
@@ -66,7 +66,8 @@ def test_one_late_run_is_silent(host):
 
 @pytest.mark.case("PH-CRN-001", "unreadable")
 def test_runs_that_cannot_be_read_are_unknown():
-    assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D"), "PH-CRN-001").status == "unknown"
+    assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D", dead=150.0), "PH-CRN-001").status == "unknown"
+    assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D", dead=0.1), "PH-CRN-001").status == "pass", "it reads its disk"
     assert judge(overlapping([100]).forbid("/etc/cron.d"), "PH-CRN-001").status == "unknown"
 
 

@@ -262,6 +262,15 @@ def test_maps_unreadable():
     assert judge(mapping(60000).forbid("/proc/700/maps"), "PH-PID-007").status == "unknown"
 
 
+def test_a_database_that_reads_its_disk_is_counted():
+    """In state D when it was seen first, and no more when its maps are read."""
+    host = SimulatedHost().process(700, 1, "mysqld", "D", uid=33, vsize=10 ** 12).file("/proc/700/maps", "7f0000000000-7f0000001000 r--p 0 0 0\n" * 60000)
+    host.file("/proc/700/task/700/stat", host.files["/proc/700/stat"])
+    assert judge(host, "PH-PID-007").status == "unknown"
+    host.file("/proc/700/task/700/stat", host.files["/proc/700/stat"].replace(b") D ", b") S "))
+    assert judge(host, "PH-PID-007").only("warn")
+
+
 def watcher(instances, aio=0):
     host = SimulatedHost().process(700, 1, "node", uid=500, files=instances)
     for number in range(instances):

@@ -14,7 +14,7 @@ from ..host import FileStat, Host, HostError, Missing, Unsafe
 from ..model import Gap
 from . import mounts
 from .process_details import Details
-from .processes import Process, ProcessTable
+from .processes import Process, ProcessTable, still_stuck
 from .units import Units
 
 SUFFIX = " (deleted)"
@@ -91,14 +91,14 @@ def read(host: Host, table: ProcessTable, details: Details, units: Units) -> Exe
         kind = (text, (detail.unit or detail.unit_group) if detail else "")
         if kind in mapped or maps_read >= MOST_MAPS:
             continue
-        if look.stuck(process):  # for this moment, or for ever: another one of its kind may do as well
+        if still_stuck(host, process):  # for this moment, or for ever: another one of its kind may do as well
             postponed.append((process, kind, image.path if image else text))
             continue
         mapped.add(kind)
         maps_read += 1
         libraries.extend(look.libraries(process, image.path if image else text))
     for process, kind, program in postponed:
-        if kind not in mapped and not look.stuck(process):
+        if kind not in mapped and not still_stuck(host, process):
             libraries.extend(look.libraries(process, program))
         elif kind not in mapped and table.age(process) >= YOUNG_S:
             look.gaps.append(Gap("/proc/%d/maps" % process.pid, "not read: the task is in state D"))
@@ -206,16 +206,6 @@ class _Look(object):
         except HostError:
             return False
         return self._has_a_name(path, found)
-
-    def stuck(self, process: Process) -> bool:
-        """In state D when the table was read, and again now: to read its memory could block."""
-        if process.state != "D":
-            return False
-        try:
-            data = self.host.read("/proc/%d/task/%d/stat" % (process.pid, process.pid))
-        except HostError:
-            return False
-        return data.rpartition(b") ")[2][:1] == b"D"
 
     def _view(self, process: Process) -> str:
         """The root directory that a path of this process means. In our own mount namespace the kernel tells our paths."""

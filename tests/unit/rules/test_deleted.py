@@ -1,7 +1,7 @@
 """PH-DEL through audit(): files replaced while they run, and what only looks so."""
 
 import pytest
-from pidhygiene.host import Denied, Missing
+from pidhygiene.host import Denied, Missing, Unsafe
 from simulated import NOW, SimulatedHost, judge
 
 DAY = 86400.0
@@ -211,6 +211,35 @@ def test_benign_maps_are_silent(host):
 @pytest.mark.case("PH-DEL-003", "unreadable")
 def test_maps_that_cannot_be_read_are_unknown():
     assert judge(mapping().forbid("/proc/700/maps"), "PH-DEL-003").status == "unknown"
+    for rule in ("PH-DEL-001", "PH-DEL-002", "PH-DEL-004", "PH-DEL-005"):
+        assert judge(mapping().forbid("/proc/700/maps"), rule).status == "pass", "these ask for the program alone"
+
+
+def in_state_d(start, other=False):
+    """A compiler waits for its disk, as it does a hundred times in a build; or a daemon does, for hours."""
+    host = mapping()
+    host.process(700, 1, "web", "D", cgroup=SERVICE, exe="/usr/sbin/web", start=start).file("/proc/700/task/700/stat", host.files["/proc/700/stat"])
+    host.file("/proc/700/maps", "").forbid("/proc/700/maps", AssertionError("touched"))
+    if other:
+        host.process(701, 700, "web", cgroup=SERVICE, exe="/usr/sbin/web", start=start).file("/proc/701/maps", "")
+    return host
+
+
+def test_a_task_that_waits_for_its_disk_is_not_unknown():
+    assert judge(in_state_d(5.0), "PH-DEL-003").status == "pass", "it has just started"
+    assert judge(in_state_d(7200.0, other=True), "PH-DEL-003").status == "pass", "another one of its kind does as well"
+    assert judge(in_state_d(7200.0), "PH-DEL-003").status == "unknown"
+
+
+def test_a_program_on_a_server_is_judged_by_the_kernels_mark():
+    """Asking its file system about it could block: NFS, FUSE."""
+    host = running(path="/home/person/tool", mark="")
+    host.forbid("/proc/700/exe", Unsafe("/proc/700/exe", "on a remote file system"))
+    plain = host.readlink
+    host.readlink = lambda path, root="/": "/home/person/tool" if path == "/proc/700/exe" else plain(path, root)
+    assert judge(host, "PH-DEL-001").status == "pass"
+    host.readlink = lambda path, root="/": "/home/person/tool (deleted)" if path == "/proc/700/exe" else plain(path, root)
+    assert judge(host, "PH-DEL-001").status == "unknown"
 
 
 # -- PH-DEL-004, PH-DEL-005

@@ -1,6 +1,7 @@
 """PH-PID through audit()."""
 
 import pytest
+from pidhygiene.readers.stuck import alike
 from simulated import SimulatedHost, judge
 
 BOOT = "3a9c4a5e-0000-4000-8000-000000000001"
@@ -157,6 +158,65 @@ def test_pile_up_in_state_d():
     assert "2 more than at the last audit" in judge(host, "PH-PID-006", previous=before).only("fail")["message"]
 
 
+def behind_servers(channel, waiting=(6,), kinds=("fuse.sshfs",)):
+    """Six tasks wait there; mounted are /mnt/0, /mnt/1 … of these kinds, whose servers owe as many answers."""
+    host = waiting_in(channel)
+    lines = "".join("4%d 22 0:6%d / /mnt/%d rw,relatime - %s office:/x rw\n" % (number, number, number, kind) for number, kind in enumerate(kinds))
+    host.file("/proc/self/mountinfo", host.files["/proc/self/mountinfo"].decode() + lines)
+    for number, count in enumerate(waiting):
+        if count is not None:
+            host.file("/sys/fs/fuse/connections/6%d/waiting" % number, "%d\n" % count)
+    return host
+
+
+def waiting_in(channel):
+    host = waiting(6)
+    for index in range(6):
+        host.file("/proc/%d/wchan" % (800 + index), channel)
+    return host
+
+
+def test_every_login_has_a_scope_of_its_own():
+    """A home on a dead server: each login hangs in another session, and no unit has more than one."""
+    host = SimulatedHost()
+    for index in range(6):
+        host.process(800 + index, 1, "bash", "D", uid=500, start=7200, dead=1200.0, cgroup="/user.slice/user-500.slice/session-%d.scope" % index)
+    judged = judge(host, "PH-PID-006")
+    assert "6 tasks bash of sessions are stuck" in judged.only("warn")["message"]
+    before = dict(judged.result["marks"], stuck={"bash|sessions": 4})
+    assert judged.result["marks"]["stuck"] == {"bash|sessions": 6}
+    assert judge(host, "PH-PID-006", previous=before).only("fail")
+
+
+@pytest.mark.parametrize("unit, common", [
+    ("session-c12.scope", "sessions"), ("run-u12.service", "run-*.service"), ("run-r0af3.scope", "run-*.scope"), ("web@8080.service", "web@.service"),
+    ("user@1000.service", "user@.service"), ("cron.service", "cron.service"), ("session-1.scope.service", "session-1.scope.service"), ("", "")])
+def test_units_that_differ_in_a_number(unit, common):
+    assert alike(unit) == common
+
+
+def test_the_mount_that_is_waited_for_is_named():
+    message = judge(behind_servers("request_wait_answer"), "PH-PID-006").only("warn")["message"]
+    assert ("they wait for /mnt/0 (fuse.sshfs of office:/x), whose server owes 6 answers: restart it, or cut it off with "
+            "echo 1 > /sys/fs/fuse/connections/60/abort") in message
+    finding = judge(behind_servers("d_alloc_parallel", (0, 2), ("fuse", "fuseblk")), "PH-PID-006").only("warn")
+    assert "they wait for /mnt/1 (fuseblk" in finding["message"], "behind a lock, and one server owes answers"
+    assert finding["evidence"][-1] == {"source": "/sys/fs/fuse/connections/61/waiting", "value": "2, /mnt/1"}
+    two = judge(behind_servers("rpc_wait_bit_killable", (), ("nfs4", "fuse.sshfs", "nfs")), "PH-PID-006").only("warn")["message"]
+    assert "they wait for one of /mnt/0 (nfs4 of office:/x), /mnt/2 (nfs of office:/x): mend its server" in two
+
+
+def test_no_mount_is_blamed_without_a_sign():
+    for host in (behind_servers("blk_mq_get_tag", (0,)), behind_servers("blk_mq_get_tag", (None,)), behind_servers("request_wait_answer", (), ("ext4",))):
+        assert "mend the mount or device they wait for" in judge(host, "PH-PID-006").only("warn")["message"]
+
+
+def test_the_table_of_mounts_cannot_be_read():
+    host = waiting(6)
+    host.forbid("/proc/self/mountinfo")
+    assert judge(host, "PH-PID-006").status == "unknown"
+
+
 @pytest.mark.case("PH-PID-006", "silent")
 def test_busy_disks_are_silent():
     assert judge(waiting(20, idle=3), "PH-PID-006").status == "pass"
@@ -200,6 +260,15 @@ def test_budgets_with_room():
 @pytest.mark.case("PH-PID-007", "unreadable")
 def test_maps_unreadable():
     assert judge(mapping(60000).forbid("/proc/700/maps"), "PH-PID-007").status == "unknown"
+
+
+def test_a_database_that_reads_its_disk_is_counted():
+    """In state D when it was seen first, and no more when its maps are read."""
+    host = SimulatedHost().process(700, 1, "mysqld", "D", uid=33, vsize=10 ** 12).file("/proc/700/maps", "7f0000000000-7f0000001000 r--p 0 0 0\n" * 60000)
+    host.file("/proc/700/task/700/stat", host.files["/proc/700/stat"])
+    assert judge(host, "PH-PID-007").status == "unknown"
+    host.file("/proc/700/task/700/stat", host.files["/proc/700/stat"].replace(b") D ", b") S "))
+    assert judge(host, "PH-PID-007").only("warn")
 
 
 def watcher(instances, aio=0):

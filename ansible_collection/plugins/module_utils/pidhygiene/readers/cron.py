@@ -28,6 +28,7 @@ ACCEPTS_EMPTY = 187  # revision of Debian's cron that takes NAME= for an assignm
 SYSTEM, FRAGMENT, USER, ANACRON = "system", "fragment", "user", "anacron"
 
 _PLAIN_NAME = re.compile(r"^[a-zA-Z0-9_-]+$")  # database.c valid_name, and run-parts
+_PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".php")
 _LSB_NAME = re.compile(r"^_?([a-z0-9_.]+-)+[a-z0-9]+$")
 _LSB_BACKUP = re.compile(r"^[a-z0-9-].*dpkg-(old|dist)$")
 _LSB_PLAIN = re.compile(r"^[a-z0-9][a-z0-9-]*$")
@@ -154,7 +155,10 @@ def restarted(command: str) -> List[str]:
 
 
 def _daemons(host: Host, table: ProcessTable, gaps: List[Gap]) -> Iterator[Daemon]:
-    """Not its children, which carry the same name until they run the job; not those of containers."""
+    """Not its children, which carry the same name and outlive it; not those of containers.
+
+    Who watches a job calls itself /usr/sbin/CRON or CROND (do_command.c child_process), and belongs to PID 1 once cron was restarted.
+    """
     own = table.status.get(table.machine.own_pid)
     depth = len(own.ns_pids) if own else 1
     for process in sorted(table.live(), key=lambda each: (each.start, each.pid)):
@@ -165,6 +169,8 @@ def _daemons(host: Host, table: ProcessTable, gaps: List[Gap]) -> Iterator[Daemo
         if status is not None and len(status.ns_pids) > depth:
             continue
         command = read_command(host, process)
+        if command.arguments and command.arguments[0].rpartition("/")[2].isupper():
+            continue
         yield Daemon(process, _implementation(host, "/proc/%d/exe" % process.pid, command.program, gaps), command.program, command.arguments)
 
 
@@ -340,10 +346,11 @@ def _scripts(host: Host, gaps: List[Gap]) -> Iterator[Script]:
 
 
 def script_passed_over(name: str, stat: FileStat) -> str:
-    """As Debian's run-parts; that of Red Hat takes names with dots too, except those of backups."""
-    if not _PLAIN_NAME.match(name):
-        return "run-parts passes over names with other characters than letters, digits, _ and -"
-    return "" if stat.mode & 0o111 else "is not executable"
+    """As Debian's run-parts; that of Red Hat takes names with dots too, except those of backups. README.txt and data of scripts are no jobs."""
+    plain = _PLAIN_NAME.match(name)
+    if not stat.mode & 0o111:
+        return "is not executable" if plain or name.endswith(_PROGRAMS) else ""
+    return "" if plain else "run-parts passes over names with other characters than letters, digits, _ and -"
 
 
 def _names(host: Host, directory: str, gaps: List[Gap]) -> List[str]:

@@ -29,9 +29,10 @@ DAY = 86400.0
 # -- how the rules speak of them -------------------------------------------------------------------------------------
 
 
-def _gaps(evidence: Any, with_manager: bool = False) -> List[Verdict]:
-    """PID 1 is the business of few rules; in some virtual machines not even root may look at it."""
-    gaps = tuple(gap for gap in evidence.executables.gaps if with_manager or not gap.source.startswith("/proc/1/"))
+def _gaps(evidence: Any, with_manager: bool = False, with_maps: bool = False) -> List[Verdict]:
+    """PID 1 is the business of few rules; in some virtual machines not even root may look at it. Maps are that of one: stuck tasks keep theirs."""
+    gaps = tuple(gap for gap in evidence.executables.gaps
+                 if (with_manager or not gap.source.startswith("/proc/1/")) and (with_maps or not gap.source.endswith("/maps")))
     return [Unknown(gaps)] if gaps else []
 
 
@@ -155,7 +156,7 @@ def moved_aside(evidence: Any, policy: Any) -> Iterator[Verdict]:
 @rule("PH-DEL-003", "Services use libraries that were replaced on disk", MED, "an update that is not in force", NEEDS)
 def stale_libraries(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """One finding per library: one advisory is one cause, however many services wait for it."""
-    yield from _gaps(evidence, with_manager=True)
+    yield from _gaps(evidence, with_manager=True, with_maps=True)
     by_path: Dict[str, List[Any]] = {}
     containers: List[Any] = []
     for library in evidence.executables.libraries:

@@ -199,7 +199,10 @@ def pidfile_lies(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     for file in evidence.supervision.pid_files:
         lie = _lie(evidence, file)
-        yield Passed() if lie is None else _lying(file, lie)
+        if lie is None:
+            yield Passed()
+        else:
+            yield _handing_over(file) if _names_a_successor(evidence, file) else _lying(file, lie)
 
 
 def _lie(evidence: Any, file: PidFile) -> Optional[str]:
@@ -221,6 +224,23 @@ def _lie(evidence: Any, file: PidFile) -> Optional[str]:
     if unit.main_pid and unit.main_pid in table.processes and table.age(table.processes[unit.main_pid]) > CLOCK_TOLERANCE_S:
         return "names %d (%s), but the main process is %d" % (file.pid, shown(process.comm), unit.main_pid)
     return None
+
+
+def _names_a_successor(evidence: Any, file: PidFile) -> bool:
+    """A child of the main process that runs the same program in the same unit: nginx and others replace their binary this way."""
+    table = evidence.processes
+    named, main = table.processes.get(file.pid), table.processes.get(file.unit.main_pid)
+    return bool(named is not None and main is not None and not named.zombie and named.comm == main.comm and named.ppid == main.pid
+                and wording.unit_of(evidence, named.pid) == file.unit.id)
+
+
+def _handing_over(file: PidFile) -> Finding:
+    return Finding(
+        INFO, SEVERITY_INFO, Subject("unit", file.unit.id, file.unit.id + "|handover"),
+        "%s of %s names %d, which the main process %d has started to take over from it: end the old one (kill -QUIT) when the new one has proved itself." % (
+            shown(file.path), shown(file.unit.id), file.pid or 0, file.unit.main_pid or 0),
+        evidence=(Seen(shown(file.path), "%s" % file.pid), Seen("systemd", "MainPID=%s of %s" % (file.unit.main_pid, shown(file.unit.id)))),
+    )
 
 
 def _lying(file: PidFile, lie: str) -> Finding:

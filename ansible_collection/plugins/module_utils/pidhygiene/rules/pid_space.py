@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-PID: the machine's own budgets: tasks, numbers, and whatever else refuses a fork or a thread."""
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from .. import headroom, marks, outside, wording
 from ..model import (
@@ -26,6 +26,8 @@ from ..model import (
     Verdict,
     rule,
 )
+from ..readers.mounts import CONNECTIONS
+from ..readers.stuck import alike
 from ..text import shown
 
 SMALL_PID_MAX = 32768
@@ -229,25 +231,62 @@ def stuck_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
     groups: Dict[Tuple[str, str], List[Any]] = {}
     for task in evidence.stuck.tasks:
         if task.idle_s is not None and task.idle_s >= policy["uninterruptible.stuck_after"]:
-            groups.setdefault((task.process.comm, wording.unit_of(evidence, task.process.pid) or ""), []).append(task)
+            groups.setdefault((task.process.comm, alike(wording.unit_of(evidence, task.process.pid) or "")), []).append(task)
     for (comm, unit), tasks in sorted(groups.items()):
         if len(tasks) < policy["uninterruptible.warn"]:
             yield Passed()
-            continue
-        before = evidence.previous.get("stuck", {}).get("%s|%s" % (comm, unit)) if marks.same_boot(evidence) else None
-        growing = before is not None and len(tasks) > before
-        longest = max(task.idle_s for task in tasks)
-        channel = tasks[0].wait_channel
-        yield Finding(
-            FAIL if growing else WARN, HIGH if growing else MED, Subject("process", "%s in state D" % comm, "%s|%s|D" % (unit, comm)),
-            "%d tasks %s%s are stuck in the kernel (%s) for up to %s%s; mend the mount or device they wait for, killing them does nothing." % (
-                len(tasks), shown(comm), " of %s" % unit if unit else "", shown(channel) or "state D", wording.duration(longest),
-                ", %d more than at the last audit" % (len(tasks) - before) if growing and before is not None else ""),
-            evidence=tuple(Seen("/proc/%d/stat" % task.process.pid, "state D, wchan %s" % task.wait_channel) for task in tasks[:5]),
-            confidence=MEDIUM_CONFIDENCE,
-        )
+        else:
+            yield _piled_up(evidence, comm, unit, tasks)
     if not groups:
         yield Passed(len(evidence.stuck.tasks))
+
+
+def _piled_up(evidence: Any, comm: str, unit: str, tasks: List[Any]) -> Finding:
+    before = evidence.previous.get("stuck", {}).get("%s|%s" % (comm, unit)) if marks.same_boot(evidence) else None
+    growing = before is not None and len(tasks) > before
+    channels = sorted({task.wait_channel for task in tasks if task.wait_channel})
+    servers = _waited_for(evidence.stuck.servers, channels)
+    return Finding(
+        FAIL if growing else WARN, HIGH if growing else MED, Subject("process", "%s in state D" % comm, "%s|%s|D" % (unit, comm)),
+        "%d tasks %s%s are stuck in the kernel (%s) for up to %s%s; %s, killing them does nothing." % (
+            len(tasks), shown(comm), " of %s" % unit if unit else "", wording.listed(channels, 3) or "state D",
+            wording.duration(max(task.idle_s for task in tasks)),
+            ", %d more than at the last audit" % (len(tasks) - before) if growing and before is not None else "", _mending(servers)),
+        evidence=tuple(Seen("/proc/%d/stat" % task.process.pid, "state D, wchan %s" % task.wait_channel) for task in tasks[:5])
+        + tuple(_server_seen(server) for server in servers[:3]),
+        confidence=MEDIUM_CONFIDENCE,
+    )
+
+
+# Where a task waits for a server, as the kernel names it in wchan: beginnings, and kinds of file systems.
+CHANNELS = (
+    (("request_wait_answer", "fuse_"), "fuse"), (("nfs", "rpc_"), "nfs"), (("cifs", "smb", "wait_for_response", "SendReceive"), "cifs smb"),
+    (("ceph",), "ceph"), (("p9_",), "9p"), (("autofs",), "autofs"),
+)
+
+
+def _waited_for(servers: Sequence[Any], channels: Sequence[str]) -> List[Any]:
+    """Mounts that the tasks wait for, as far as it can be told. Others pile up behind the first on a lock that tells nothing: then a server
+    that has not answered is suspected."""
+    kinds = tuple(kind for names, kinds in CHANNELS if any(channel.startswith(names) for channel in channels) for kind in kinds.split())
+    alike = [server for server in servers if kinds and server.mount.kind.startswith(kinds)]
+    return [server for server in alike if server.waiting] or alike or [server for server in servers if server.waiting]
+
+
+def _mending(servers: Sequence[Any]) -> str:
+    if not servers:
+        return "mend the mount or device they wait for"
+    places = wording.listed(["%s (%s of %s)" % (shown(server.mount.point), shown(server.mount.kind), shown(server.mount.source)) for server in servers], 3)
+    if len(servers) == 1 and servers[0].waiting:
+        return "they wait for %s, whose server owes %s: restart it, or cut it off with echo 1 > %s/%s/abort" % (
+            places, wording.noun(servers[0].waiting, "answer"), CONNECTIONS, servers[0].mount.minor)
+    return "they wait for %s%s: mend its server" % ("one of " if len(servers) > 1 else "", places)
+
+
+def _server_seen(server: Any) -> Seen:
+    if server.waiting is None:
+        return Seen("/proc/self/mountinfo", "%s, %s of %s" % (shown(server.mount.point), shown(server.mount.kind), shown(server.mount.source)))
+    return Seen("%s/%s/waiting" % (CONNECTIONS, server.mount.minor), "%d, %s" % (server.waiting, shown(server.mount.point)))
 
 
 @rule(

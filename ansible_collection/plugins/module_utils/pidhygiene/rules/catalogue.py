@@ -7,7 +7,7 @@ from typing import List, Sequence
 
 from ..model import Rule
 from . import (
-    containers, deleted, jobs, limits_conf_lines, limits_in_force, limits_promised, orphans, pid_space, self_checks, sessions, systemd,
+    clock_changes, containers, deleted, jobs, limits_conf_lines, limits_in_force, limits_promised, orphans, pid_space, self_checks, sessions, systemd,
     time_zone, zombies,
 )
 
@@ -72,6 +72,7 @@ RULES = (
     sessions.logins_blocked,
     jobs.overlapping_runs,
     jobs.never_run,
+    clock_changes.jobs_meet_a_change,
     time_zone.sources_disagree,
     time_zone.localtime_is_a_copy,
     time_zone.localtime_unusable,

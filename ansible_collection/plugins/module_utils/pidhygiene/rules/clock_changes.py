@@ -11,7 +11,7 @@ from ..readers.cron import CRONIE_CRON, DEBIAN_CRON
 from ..readers.time_zone import LOCALTIME, PROCESS
 from ..readers.zone_info import Zone
 from ..text import shown
-from .jobs import _command, _place
+from .jobs import command_of, place_of
 from .systemd import VENDOR
 
 FOLLOWS = 152  # revision of Debian's cron that asks for the offset every minute; older ones and cronie only when summer time begins or ends
@@ -101,12 +101,12 @@ def _judged(table: Any, job: Any, zone: str, effects: Sequence[Effect]) -> Verdi
     if not effects:
         return Passed()
     grave = any(effect.kind in (SKIPPED, TWICE) for effect in effects)
-    place = _place(table, job)
+    place = place_of(table, job)
     return Finding(
         WARN if grave else INFO, MED if grave else SEVERITY_INFO, Subject("job", place, job.digest + "|clock"),
         "%s: \"%s\" (%s) %s%s." % (
-            shown(place), _command(job.command), shown(job.when), _said(effects, zone), "; move it out of that hour" if grave else ""),
-        evidence=(Seen(place, shown(job.when) + " " + _command(job.command)),) + _proof(effects, zone), references=("man:cron(8)",),
+            shown(place), command_of(job.command), shown(job.when), _said(effects, zone), "; move it out of that hour" if grave else ""),
+        evidence=(Seen(place, shown(job.when) + " " + command_of(job.command)),) + _proof(effects, zone), references=("man:cron(8)",),
     )
 
 

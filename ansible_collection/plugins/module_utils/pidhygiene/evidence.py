@@ -36,6 +36,7 @@ from .readers import (
     supervision,
     sysctl_files,
     time_zone,
+    timer_calendars,
     units,
     user_namespaces,
     users,
@@ -137,6 +138,7 @@ SOURCES = (
         host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
     Source("time_zone", ("processes", "cron", "units"), lambda host, seen: time_zone.read(
         host, seen.processes, seen.cron, time_zone.watched(seen.units))),
+    Source("calendars", ("units", "time_zone"), lambda host, seen: timer_calendars.read(host, seen.units.timers, seen.time_zone.localtime.in_force)),
     Source("zone_changes", ("processes", "time_zone", "cron"), lambda host, seen: zone_changes.read(
         host, seen.processes, seen.time_zone, seen.cron)),
     Source("time_sync", ("processes",), lambda host, seen: clock.read(host, seen.processes)),

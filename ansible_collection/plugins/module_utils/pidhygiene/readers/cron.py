@@ -36,7 +36,7 @@ _DEBIAN_VERSION = re.compile(r"^3\.0pl1-(\d+)")
 _CRONIE_VERSION = re.compile(rb"cronie (\d[\w.]{0,20})")
 
 _RESTART = re.compile(
-    r"systemctl\s+(?:-\S+\s+)*(?:try-restart|restart|reload-or-restart|try-reload-or-restart)\s+((?:-\S+\s+)*)([\w@:.\\-]+)"
+    r"systemctl\s+(?:-\S+\s+)*(?:try-restart|restart|reload-or-restart|try-reload-or-restart)((?:\s+-\S+|\s+[\w@:.\\-]+(?![\w@:.\\<>-]))+)"
     r"|(?:\bservice|rc-service|invoke-rc\.d)\s+([\w@.-]+)\s+(?:re|try-re|condre)start"
     r"|/etc/(?:rc\.d/)?init\.d/([\w@.-]+)\s+(?:try-|cond)?restart"
     r"|supervisorctl\s+(?:-\S+\s+)*restart\s+([\w:.-]+)"
@@ -144,11 +144,18 @@ def _dialect(implementation: str, version: str) -> str:
 
 def restarted(command: str) -> List[str]:
     """The services that a command line restarts."""
-    found = []
+    return [name[:-8] if name.endswith(".service") else name for _at, name in restarts_in(command)]
+
+
+def restarts_in(command: str) -> Iterator[Tuple[int, str]]:
+    """(where it stands, service as written). Not those of a user's own manager."""
     for match in _RESTART.finditer(command):
-        name = next(group for group in (match.groups()[1:]) if group)
-        found.append(name[:-8] if name.endswith(".service") else name)
-    return found
+        group = next(number for number, text in enumerate(match.groups(), 1) if text)
+        if "--user" in match.group().split():
+            continue
+        for name in re.finditer(r"\S+", match.group(group)):
+            if not name.group().startswith("-"):
+                yield match.start(group) + name.start(), name.group()
 
 
 # -- which cron --------------------------------------------------------------------------------------------------

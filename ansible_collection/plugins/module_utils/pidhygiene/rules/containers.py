@@ -39,7 +39,7 @@ SHELLS = frozenset("sh bash dash ash busybox".split())
 PROBES = 6  # zombies at least, before their start times are called regular
 
 
-def _name(container: Container) -> str:
+def name_of(container: Container) -> str:
     return "%s container %s" % (container.runtime, container.id[:12]) if container.known else "the pid namespace of %s (%d)" % (
         wording.base_name(container.command.program), container.init.pid)
 
@@ -47,7 +47,7 @@ def _name(container: Container) -> str:
 def _subject(container: Container) -> Subject:
     """Ids change with every container; runtime and what it runs stay. A machine that has a name keeps it."""
     named = container.id if container.runtime in ("nspawn", "lxc") else ""
-    return Subject("container", _name(container), "|".join((container.runtime, named) + container.command.arguments[:4])[:200]
+    return Subject("container", name_of(container), "|".join((container.runtime, named) + container.command.arguments[:4])[:200]
                    or container.command.program)
 
 
@@ -225,7 +225,7 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "containers without a limit of tasks"),
             "%s without any limit of tasks (%s): each can use up those of the host; set --pids-limit, podPidsLimit or TasksMax= of their slice." % (
-                wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([_name(each) for each in open_ended], 3)),
+                wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([name_of(each) for each in open_ended], 3)),
             evidence=tuple(Seen("%s%s/pids.max" % (evidence.cgroups.hierarchy.pids_mount or "", shown(each.group)), "max, up to the root")
                            for each in open_ended[:5]),
             references=("kernel/cgroup/pids.c",),

@@ -1,9 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PH-DEL: programs and libraries that were replaced on disk while they run, and a kernel that waits for a reboot.
-
-PH-DEL-006 is a gate on plans, no rule about a host.
-"""
+"""PH-DEL: programs and libraries that were replaced on disk while they run, and a kernel that waits for a reboot."""
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -11,10 +8,10 @@ from .. import wording
 from ..model import (
     FAIL, HIGH, INFO, MED, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..restart_plan import BUS
 from ..text import shown
 
 NEEDS = ("executables", "processes", "details", "units", "clock")
-BUS = ("dbus.service", "dbus-broker.service")
 CORE = {
     "systemd-logind.service": "restart it only after the bus is in order, best with a scheduled reboot",
     "systemd-journald.service": "restart systemd-journald.service", "systemd-udevd.service": "restart systemd-udevd.service",

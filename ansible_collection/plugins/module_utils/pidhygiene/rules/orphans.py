@@ -71,7 +71,7 @@ def supervised_tree_leaked(evidence: Any, policy: Any) -> Iterator[Verdict]:
 def _judge_tree(evidence: Any, strays: List[Stray]) -> Verdict:
     root = next((stray for stray in strays if stray.label and stray.label.enabled), strays[0])
     told = root.label is not None and root.label.enabled
-    twin = _twin(evidence, root)
+    twin = twin_of(evidence, root)
     if twin is not None:
         return _leaked(evidence, root, strays, twin, HIGH_CONFIDENCE if told else MEDIUM_CONFIDENCE)
     if told and not evidence.supervision.supervisors:
@@ -79,7 +79,7 @@ def _judge_tree(evidence: Any, strays: List[Stray]) -> Verdict:
     return Passed()
 
 
-def _twin(evidence: Any, stray: Stray) -> Optional[int]:
+def twin_of(evidence: Any, stray: Stray) -> Optional[int]:
     """The supervised process in its place now: of the same program of supervisord and younger, or of the same command and user."""
     supervision, table = evidence.supervision, evidence.processes
     status = table.status.get(stray.process.pid)
@@ -299,7 +299,7 @@ def _programs_of_several(evidence: Any) -> Set[str]:
 def _programs_that_leaked(evidence: Any) -> Set[str]:
     """By the label of what is left, or of what stands in its place."""
     supervision = evidence.supervision
-    twins = [(stray, _twin(evidence, stray)) for stray in supervision.strays]
+    twins = [(stray, twin_of(evidence, stray)) for stray in supervision.strays]
     return {
         name for stray, twin in twins if twin is not None
         for label in (stray.label, supervision.managed[twin]) if label is not None for name in (label.group, label.name)
@@ -424,7 +424,7 @@ def salt_answers_twice(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield NotApplicable("no salt-minion is known to run here")
         return
     twice = [(stray.process.pid, twin) for stray in evidence.supervision.strays
-             for twin in [_twin(evidence, stray)] if twin is not None and _is_minion(evidence, twin)]
+             for twin in [twin_of(evidence, stray)] if twin is not None and _is_minion(evidence, twin)]
     twice += [(each.process.pid, kept.process.pid) for kept, loose in _duplicates(evidence) if _is_minion(evidence, kept.process.pid)
               for each in loose]
     yield Passed()

@@ -1,6 +1,7 @@
 """PH-ZMB through audit()."""
 
 import pytest
+from pidhygiene.restarts import longest_pause
 from simulated import SimulatedHost, judge
 
 SIGCHLD = 0x10000
@@ -222,6 +223,57 @@ def test_a_restart_without_zombies_hides_nothing():
     assert judge(other, "PH-ZMB-007").status == "pass"
 
 
+def restarted_by_timer(schedule="OnCalendar=Sat 14:00", command="/usr/bin/systemctl try-restart VRTSralus.service", limit=16384, count=300, active=True):
+    host = leaking(count).process(700, 1, "bash", uid=500, nproc=(limit, limit), cgroup="/user.slice/user-500.slice/session-1.scope")
+    host.unit("fresh.timer", ActiveState="active" if active else "inactive").file("/etc/systemd/system/fresh.timer", "[Timer]\n%s\n" % schedule)
+    return host.file("/etc/systemd/system/fresh.service", "[Service]\nType=oneshot\nExecStart=%s\n" % command)
+
+
+def restarted_by_age(seconds="7d", limit=16384, count=300):
+    host = leaking(count).process(700, 1, "bash", uid=500, nproc=(limit, limit), cgroup="/user.slice/user-500.slice/session-1.scope")
+    host.unit("VRTSralus.service", MainPID=8102, Restart="always", RuntimeMaxUSec=7 * 86400 * 10 ** 6, ControlGroup="/system.slice/VRTSralus.service")
+    return host.file("/etc/systemd/system/VRTSralus.service", "[Service]\nExecStart=/opt/x\nRestart=always\nRuntimeMaxSec=%s\n" % seconds)
+
+
+@pytest.mark.case("PH-ZMB-007", "fires")
+@pytest.mark.parametrize("host, limit, text", [
+    (restarted_by_timer, 16384, "fresh.timer restarts VRTSralus every 7.0 d to hide a leak"),
+    (restarted_by_age, 16384, "RuntimeMaxSec= restarts VRTSralus.service every 7.0 d to hide a leak"),
+])
+def test_timers_and_runtime_limits_hide_leaks_too(host, limit, text):
+    assert text in judge(host(limit=limit), "PH-ZMB-007").only("warn")["message"]
+    finding = judge(host(limit=1500), "PH-ZMB-007").only("fail")
+    assert finding["severity"] == "HIGH" and "less than twice the interval" in finding["message"]
+
+
+def test_a_schedule_of_another_form_warns_and_never_fails():
+    assert "fresh.timer restarts VRTSralus to hide" in judge(restarted_by_timer("OnCalendar=*:0/7..59", limit=1500), "PH-ZMB-007").only("warn")["message"]
+
+
+def test_an_owned_restart_fails_only_when_it_comes_too_late():
+    owned = {"restarts": {"owned": ["VRTSralus.service"]}}
+    for host in (restarted_by_timer, restarted_by_age, hidden_leak):
+        assert judge(host(), "PH-ZMB-007", owned).status == "pass"
+        assert judge(host(limit=1500), "PH-ZMB-007", owned).only("fail")
+
+
+@pytest.mark.case("PH-ZMB-007", "silent")
+@pytest.mark.parametrize("host", [
+    restarted_by_timer(count=2), restarted_by_timer(command="/usr/bin/systemctl restart nginx.service"), restarted_by_timer(active=False),
+    restarted_by_timer(command="/usr/bin/systemctl reload VRTSralus.service"), restarted_by_age(count=2)])
+def test_timers_that_restart_others_or_nothing(host):
+    assert judge(host, "PH-ZMB-007").status == "pass"
+
+
+@pytest.mark.parametrize("lines, days", [
+    (["OnCalendar=daily"], 1), (["OnCalendar=Sat *-*-* 14:00:00"], 7), (["OnCalendar=mon..fri 02:00"], 3), (["OnCalendar=sat,sun"], 6),
+    (["OnCalendar=fri..mon 1:00"], 4), (["OnCalendar=*-*-01 04:00"], 31), (["OnCalendar=weekly", "OnCalendar=04:00"], 1),
+    (["OnBootSec=5min", "OnUnitActiveSec=12h"], 0.5), (["OnBootSec=1d"], None), (["OnCalendar=Mon *-*-1..7 4:00"], None), (["OnCalendar=2027-01-01"], None)])
+def test_the_longest_pause_of_a_timer(lines, days):
+    assert longest_pause(lines) == (days * 86400 if days is not None else None)
+
+
 @pytest.mark.case("PH-ZMB-007", "unreadable")
 def test_unreadable_crontab():
     assert judge(hidden_leak().forbid("/etc/crontab"), "PH-ZMB-007").status == "unknown"
+    assert judge(restarted_by_timer().forbid("bus"), "PH-ZMB-007").status == "unknown"

@@ -101,14 +101,62 @@ def test_a_pool_that_ended_at_once_is_no_growth():
     assert judge(host, "PH-ZMB-002").status == "pass"
 
 
-def test_marks_of_this_boot_show_growth():
-    host = leaking(300, spread=False).process(700, 1, "bash", uid=500, nproc=(1000, 1000))
-    start = int((host.boot - 86400) * 100)
-    marks = {"version": 1, "boot_id": "3a9c4a5e-0000-4000-8000-000000000001", "wall": host.wall - 3600, "boot": host.boot - 3600,
-             "zombies": {"8102@%d" % start: 200}}
-    assert "from the marks of the last audit" in judge(host, "PH-ZMB-002", previous=marks).only("fail")["message"]
-    other_boot = dict(marks, boot_id="another")
-    assert judge(host, "PH-ZMB-002", previous=other_boot).status == "pass"
+DAYS = 86400.0
+
+
+def late_leak(births, *points, boot_id="3a9c4a5e-0000-4000-8000-000000000001", parent="8102"):
+    """A parent of nine days with a zombie started at each of ``births``, in seconds ago, and what audits saw: (seconds ago, count)."""
+    host = leaking(0, parent_start=9 * DAYS).process(700, 1, "bash", uid=500, nproc=(1000, 1000))
+    for index, born in enumerate(births):
+        host.process(10000 + index, 8102, "ora", "Z", uid=500, start=born, dead=min(born, 3600.0), cgroup="/system.slice/VRTSralus.service")
+    who = "%s@%d" % (parent, int((host.boot - 9 * DAYS) * 100))
+    return host, {"version": 1, "boot_id": boot_id, "wall": host.wall - 3600, "boot": host.boot - 3600, "zombies": {who: 100},
+                  "zombie_history": {who: [[host.boot - ago, count] for ago, count in points]}}
+
+
+def steadily(since, count):
+    return [since * (index + 1) / count for index in range(count)]
+
+
+WATCHED = ((1.9 * DAYS, 10), (1.2 * DAYS, 100), (0.5 * DAYS, 200))
+
+
+@pytest.mark.case("PH-ZMB-002", "fires")
+def test_a_leak_that_began_late_is_seen_by_three_audits_over_a_day():
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED)
+    finding = judge(host, "PH-ZMB-002", previous=marks).only("fail")
+    assert "beremote (8102) leaks 153 zombies a day (from the marks of earlier audits)" in finding["message"]
+
+
+@pytest.mark.case("PH-ZMB-002", "silent")
+@pytest.mark.parametrize("births, points", [
+    (steadily(2 * DAYS, 300), ()), (steadily(2 * DAYS, 300), WATCHED[:1]),  # no history; two looks
+    (steadily(0.3 * DAYS, 300), ((0.25 * DAYS, 50), (0.1 * DAYS, 200))),  # the rising edge of a tooth: watched for hours alone
+    (steadily(0.3 * DAYS, 300), ((1.9 * DAYS, 10), (1.2 * DAYS, 100), (0.1 * DAYS, 200))),  # crest over crest, emptied between
+    (steadily(2 * DAYS, 300)[:280], ((1.9 * DAYS, 100), (1.2 * DAYS, 120))),  # old ones go: a pool
+    ([2 * DAYS] * 100 + steadily(0.2 * DAYS, 200), ((1.9 * DAYS, 100), (1.2 * DAYS, 100))),  # a burst now
+    ([2 * DAYS] * 100 + [1.1 * DAYS] * 200, ((1.9 * DAYS, 100), (1.0 * DAYS, 300))),  # a burst then, and a plateau since
+], ids=["no marks", "two points", "one tooth", "sawtooth", "pool", "burst", "plateau"])
+def test_two_points_of_a_sawtooth_are_no_growth(births, points):
+    host, marks = late_leak(births, *points)
+    assert judge(host, "PH-ZMB-002", previous=marks).status == "pass"
+
+
+def test_history_is_of_this_boot_and_this_parent_and_well_formed():
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED, boot_id="another")
+    assert judge(host, "PH-ZMB-002", previous=marks).status == "pass"
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED, parent="8103")
+    assert judge(host, "PH-ZMB-002", previous=marks).status == "pass"
+    for broken in (7, {"8102@1": 3}, {key: [[1], "x", [None, 2]] for key in marks["zombies"]}):
+        assert judge(late_leak(steadily(2 * DAYS, 300))[0], "PH-ZMB-002", previous=dict(marks, zombie_history=broken)).status == "pass"
+
+
+def test_marks_remember_two_days_however_often_one_looks():
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED)
+    (row,) = judge(host, "PH-ZMB-002", previous=marks).result["marks"]["zombie_history"].values()
+    assert [count for _moment, count in row] == [10, 100, 200, 300]
+    (again,) = judge(host, "PH-ZMB-002", previous=dict(marks, zombie_history={key: row for key in marks["zombies"]})).result["marks"]["zombie_history"].values()
+    assert again == row, "a look a moment later adds nothing"
 
 
 @pytest.mark.case("PH-ZMB-002", "unreadable")

@@ -32,6 +32,7 @@ from .readers import (
     session_failures,
     sessions,
     shell_limits,
+    stop_kills,
     stuck,
     supervision,
     sysctl_files,
@@ -127,6 +128,7 @@ SOURCES = (
     Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
         host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
     Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),
+    Source("stop_kills", (), lambda host, seen: stop_kills.read(host)),
     Source("supervision", ("processes", "units"), lambda host, seen: supervision.read(host, seen.processes, seen.units.units.values())),
     Source("leftovers", ("units", "processes", "details"),
            lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),

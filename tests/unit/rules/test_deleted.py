@@ -209,6 +209,47 @@ def test_benign_maps_are_silent(host):
     assert judge(host, "PH-DEL-003").status == "pass"
 
 
+def interpreted(argv, changed=NOW - DAY, exe="/usr/bin/python3.11", start=30 * DAY, script="/usr/sbin/agent", unit="agent.service", **stat):
+    host = SimulatedHost().process(700, 1, "agent", exe=exe, argv=argv, start=start, cgroup="/system.slice/" + unit)
+    host.file(exe, "").file("/proc/700/maps", "").file("/proc/1/maps", "").file("/usr/lib/systemd/systemd", "")
+    host.unit(unit, MainPID=700, ControlGroup="/system.slice/" + unit)
+    return host.file(script, "", ctime=changed, **dict({"mtime": NOW - 400 * DAY}, **stat))
+
+
+@pytest.mark.case("PH-DEL-003", "fires")
+@pytest.mark.parametrize("argv, exe", [
+    (("/usr/bin/python3", "/usr/sbin/agent", "--daemon"), "/usr/bin/python3.11"),
+    (("/usr/bin/python3", "-u", "-X", "dev", "-Wignore", "/usr/sbin/agent"), "/usr/bin/python3.11"),
+    (("/usr/bin/perl", "-wT", "-I", "/opt/lib", "/usr/sbin/agent"), "/usr/bin/perl"), (("ruby", "-rset", "/usr/sbin/agent"), "/usr/bin/ruby3.1"),
+])
+def test_a_script_that_was_replaced_while_its_service_runs(argv, exe):
+    finding = judge(interpreted(argv, exe=exe), "PH-DEL-003").only("warn")
+    assert finding["message"] == "/usr/sbin/agent was changed 24 h ago, after agent.service started from it: restart it within 30 days."
+    assert finding["confidence"] == "medium" and finding["severity"] == "MED"
+
+
+SCRIPT = ("/usr/bin/python3", "/usr/sbin/agent")
+
+
+def test_a_script_of_somebody_else_is_his_deploy():
+    assert judge(interpreted(SCRIPT, uid=500), "PH-DEL-003").only("info")
+    assert judge(interpreted(("python3", "/home/a/app.py"), script="/home/a/app.py"), "PH-DEL-003").only("info")
+    assert judge(interpreted(SCRIPT).process(9, 1, "dpkg"), "PH-DEL-003").only("info")
+
+
+@pytest.mark.case("PH-DEL-003", "silent")
+@pytest.mark.parametrize("host", [
+    interpreted(SCRIPT, changed=NOW - 31 * DAY), interpreted(SCRIPT, changed=NOW - 30 * DAY + 5),
+    interpreted(SCRIPT, changed=NOW - 31 * DAY, mtime=NOW - DAY),  # touch -d, a build date in the future
+    interpreted(("/usr/bin/python3", "-m", "agent", "/usr/sbin/agent")), interpreted(("/usr/bin/python3", "-c", "pass", "/usr/sbin/agent")),
+    interpreted(("/usr/bin/perl", "-e", "1", "/usr/sbin/agent"), exe="/usr/bin/perl"), interpreted(("python3", "sbin/agent")),
+    interpreted(("/usr/bin/python3", "/opt/gone")), interpreted(("/usr/sbin/web", "/usr/sbin/agent"), exe="/usr/sbin/web"),
+    interpreted(("agent: master",)), container(interpreted(SCRIPT).file("/proc/700/root/usr/sbin/agent", "", ctime=NOW - DAY)),
+], ids=["older", "as it started", "mtime", "module", "command", "perl command", "relative", "no file", "no interpreter", "own title", "container"])
+def test_scripts_that_have_not_changed_or_are_not_certain(host):
+    assert judge(host, "PH-DEL-003").findings == []
+
+
 @pytest.mark.case("PH-DEL-003", "unreadable")
 def test_maps_that_cannot_be_read_are_unknown():
     assert judge(mapping().forbid("/proc/700/maps"), "PH-DEL-003").status == "unknown"

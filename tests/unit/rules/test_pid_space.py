@@ -87,10 +87,48 @@ def test_distribution_default_is_information_and_an_applied_file_is_silent():
     assert judge(vendor, "PH-PID-003").status == "info"
 
 
+def with_tuned(profile="[main]\ninclude=throughput-performance\n[sysctl]\nkernel/pid_max=131072\n", folder="/etc/tuned/ours", runs=True):
+    """The profile is active, and includes one of the vendor."""
+    host = SimulatedHost().file("/etc/tuned/active_profile", "ours\n").file(folder + "/tuned.conf", profile)
+    host.file("/usr/lib/tuned/throughput-performance/tuned.conf", "[sysctl]\nkernel.pid_max=65536\nkernel.sched_x = >5\n")
+    return host.process(800, 1, "tuned") if runs else host
+
+
+@pytest.mark.case("PH-PID-003", "fires")
+def test_a_profile_of_tuned_that_is_not_in_force():
+    assert "runs with 4194304, but /etc/tuned/ours/tuned.conf says 131072" in judge(with_tuned(), "PH-PID-003").only("warn")["message"]
+    assert "/usr/lib/tuned/throughput-performance/tuned.conf says 65536" in judge(with_tuned("[main]\ninclude=throughput-performance\n"), "PH-PID-003").only("info")["message"]
+    loses = with_tuned().file("/etc/sysctl.d/10-x.conf", "kernel.pid_max = 4194304\n")
+    assert judge(loses, "PH-PID-003").status == "pass"
+    assert judge(loses.file("/etc/tuned/tuned-main.conf", "daemon = 1\nreapply_sysctl = 0\n"), "PH-PID-003").only("warn")
+
+
+@pytest.mark.case("PH-PID-003", "silent")
+def test_profiles_that_are_in_force_or_not_used():
+    in_force = with_tuned(folder="/usr/lib/tuned/profiles/ours").file("/proc/sys/kernel/pid_max", "131072\n")
+    vendor = in_force.file("/usr/lib/sysctl.d/50-pid-max.conf", "kernel.pid_max=99999\n")
+    looped = with_tuned("[main]\ninclude=ours,ours\n")
+    for host in (in_force, vendor, with_tuned(runs=False), looped, with_tuned("[sysctl]\nkernel.pid_max=${x}\n")):
+        assert judge(host, "PH-PID-003").status == "pass"
+
+
+@pytest.mark.parametrize("threads_max, tasks, status", [(20000, 9000, "warn"), (20000, 900, "info"), (70000, 60000, "pass")])
+def test_threads_max_of_less_memory(threads_max, tasks, status):
+    """16,384,000 KiB of memory give 128,000 threads."""
+    host = with_sysctl(threads_max=threads_max).tasks(tasks)
+    verdict = judge(host, "PH-PID-003")
+    assert verdict.status == status
+    if status != "pass":
+        assert "where the kernel would choose 128000 for this memory" in verdict.only(status)["message"]
+    assert judge(host.file("/etc/sysctl.d/t.conf", "kernel.threads-max = %d\n" % threads_max), "PH-PID-003").status == "pass"
+
+
 @pytest.mark.case("PH-PID-003", "unreadable")
 def test_sysctl_file_unreadable():
     host = SimulatedHost().file("/etc/sysctl.d/10-x.conf", "").forbid("/etc/sysctl.d/10-x.conf")
     assert judge(host, "PH-PID-003").status == "unknown"
+    assert judge(with_tuned().forbid("/etc/tuned/ours/tuned.conf"), "PH-PID-003").status == "unknown"
+    assert judge(with_tuned(runs=False).forbid("/etc/tuned/active_profile"), "PH-PID-003").status == "pass"
 
 
 def large_unit(threads, maximum="max"):

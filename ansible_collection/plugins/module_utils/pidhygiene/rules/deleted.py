@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import wording
 from ..model import (
-    FAIL, HIGH, INFO, MED, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
+    FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
 from ..restart_plan import BUS
 from ..text import shown
@@ -150,7 +150,7 @@ def moved_aside(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
 
 
-@rule("PH-DEL-003", "Services use libraries that were replaced on disk", MED, "an update that is not in force", NEEDS)
+@rule("PH-DEL-003", "Services use libraries or scripts that were replaced on disk", MED, "an update that is not in force", NEEDS)
 def stale_libraries(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """One finding per library: one advisory is one cause, however many services wait for it."""
     yield from _gaps(evidence, with_manager=True, with_maps=True)
@@ -182,12 +182,37 @@ def stale_libraries(evidence: Any, policy: Any) -> Iterator[Verdict]:
             evidence=tuple(Seen("/proc/%d/maps" % each.process.pid, "%s (deleted), %s" % (shown(path), _unit(evidence, each.process))) for each in group[:5]),
             remedy=Remedy("restart", (("units", units),), disruptive=True),
         )
+    yield from _changed_scripts(evidence, policy, installing)
     if containers:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "containers", "containers|libraries"),
             "%s in containers use libraries that were replaced: recreate the containers from their new images." % wording.noun(
                 len({each.process.pid for each in containers}), "process", "processes"),
             evidence=tuple(Seen("/proc/%d/maps" % each.process.pid, shown(each.path)) for each in containers[:3]),
+        )
+
+
+def _changed_scripts(evidence: Any, policy: Any, installing: bool) -> Iterator[Finding]:
+    """Never more than a warning: a change of mode or owner moves the ctime as well, and whoever deploys his own script knows of it."""
+    by_path: Dict[str, List[Any]] = {}
+    for script in evidence.executables.scripts:
+        if not script.container and _unit(evidence, script.process).endswith(".service"):
+            by_path.setdefault(script.path, []).append(script)
+    for path, group in sorted(by_path.items()):
+        there = group[0].on_disk
+        units = sorted({_unit(evidence, each.process) for each in group})
+        own = path.startswith(SCRATCH) or there.uid != 0
+        yield Finding(
+            INFO if installing or own else WARN, SEVERITY_INFO if installing or own else MED, Subject("file", path, "script|" + path),
+            "%s was changed %s ago, after %s started from it: %s." % (
+                shown(path), wording.duration(max(0.0, evidence.clock.wall - there.ctime)), wording.listed(units),
+                "an update is running, look again when it has ended" if installing else "restart %s %s" % (
+                    "it" if len(units) == 1 else "them", "when its owner has finished with it" if own else "within " + _window(policy))),
+            evidence=(Seen(shown(path), "owner uid %d, mode %04o, written %s before the change" % (
+                there.uid, there.mode & 0o7777, wording.duration(max(0.0, there.ctime - there.mtime)))),) + tuple(
+                Seen("/proc/%d/stat" % each.process.pid, "started %s ago, %s" % (
+                    wording.duration(evidence.processes.age(each.process)), _unit(evidence, each.process))) for each in group[:5]),
+            confidence=MEDIUM_CONFIDENCE, remedy=Remedy("restart", (("units", units),), disruptive=True), references=("man:inode(7)", "man:needrestart(1)"),
         )
 
 

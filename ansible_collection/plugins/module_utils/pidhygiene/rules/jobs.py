@@ -175,7 +175,7 @@ def _refused_users(evidence: Any) -> Iterator[Verdict]:
                 "none of the %d jobs" % len(jobs[user]) if len(jobs[user]) > 1 else "no job", name, text),
             evidence=(Seen(SHADOW, "%s: last change %s, maximum %s, inactive %s, expires %s" % ((name,) + tuple(
                 "-" if each is None else "day %d" % each if index in (0, 3) else "%d days" % each for index, each in enumerate(dates)))),)
-            + tuple(Seen(_place(table, job), shown(job.when) + " " + _command(job.command)) for table, job in jobs[user][:3]),
+            + tuple(Seen(place_of(table, job), shown(job.when) + " " + command_of(job.command)) for table, job in jobs[user][:3]),
             references=("man:shadow(5)", "man:pam_unix(8)", "man:chage(1)"),
         )
 

@@ -28,9 +28,11 @@ from ..model import (
 )
 from ..readers.mounts import CONNECTIONS
 from ..readers.stuck import alike
+from ..readers.sysctl_files import Configured
 from ..text import shown
 
 SMALL_PID_MAX = 32768
+STACK = 16384  # bytes of one kernel stack, THREAD_SIZE, on 64 bits with small pages
 THIS_HOST = Subject("host", "this host", "host")
 
 
@@ -106,15 +108,16 @@ def _pid_max_advice(evidence: Any) -> str:
 
 @rule(
     "PH-PID-003", "pid_max or threads-max low or not persisted", MED, "the next load or the next boot meets a limit nobody chose",
-    ("budgets", "processes", "sysctl_files"),
+    ("budgets", "processes", "sysctl_files"), ("tuned",),
 )
 def kernel_limits_low(evidence: Any, policy: Any) -> Iterator[Verdict]:
     budgets = evidence.budgets
     if budgets.pid_max is None or budgets.threads_max is None:
         yield Unknown(budgets.gaps or (Gap("/proc/sys/kernel/pid_max", "does not exist"),))
         return
-    if evidence.sysctl_files.gaps:
-        yield Unknown(evidence.sysctl_files.gaps)
+    gaps = evidence.sysctl_files.gaps + (evidence.tuned.gaps if _tuned_runs(evidence) else ())
+    if gaps:
+        yield Unknown(gaps)
     if evidence.processes.machine.word_bits == 64 and budgets.pid_max < 65536 and not policy["sixteen_bit_pids"]:
         used = (budgets.tasks or 0) / float(budgets.pid_max)
         yield Finding(
@@ -128,11 +131,44 @@ def kernel_limits_low(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Passed()
     for name, running in (("kernel.pid_max", budgets.pid_max), ("kernel.threads-max", budgets.threads_max)):
         yield _persisted(evidence, name, running)
+    if evidence.processes.machine.word_bits == 64:
+        yield _threads_of_memory(evidence)
+
+
+def _tuned_runs(evidence: Any) -> bool:
+    return evidence.has("tuned") and any(process.comm == "tuned" for process in evidence.processes.live())
+
+
+def _configured(evidence: Any, name: str) -> Optional[Configured]:
+    """By sysctl.d or the active profile of tuned, which /etc and /run overrule, unless tuned was told otherwise."""
+    configured: Optional[Configured] = evidence.sysctl_files.values.get(name)
+    value, file = evidence.tuned.values.get(name, ("", "")) if _tuned_runs(evidence) else ("", "")
+    if value.isdigit() and (configured is None or evidence.tuned.overrules or not configured.source.startswith(("/etc/", "/run/"))):
+        return Configured(value, file)
+    return configured
+
+
+def _threads_of_memory(evidence: Any) -> Verdict:
+    """The kernel takes an eighth of its memory for stacks (kernel/fork.c set_max_threads), at boot: memory that came later is not counted."""
+    budgets = evidence.budgets
+    usual = (budgets.memory_kib or 0) * 1024 // (8 * max(STACK, evidence.processes.machine.page_size))
+    configured = _configured(evidence, "kernel.threads-max")
+    if 2 * budgets.threads_max >= usual or (configured is not None and configured.value == str(budgets.threads_max)):
+        return Passed()
+    used = (budgets.tasks or 0) / float(budgets.threads_max)
+    return Finding(
+        WARN if used > 0.25 else INFO, MED if used > 0.25 else SEVERITY_INFO, Subject("host", "kernel.threads-max", "kernel.threads-max|memory"),
+        "kernel.threads-max is %d, where the kernel would choose %d for this memory, no file sets it, and %d tasks run (%s): was memory added, "
+        "or the value lowered by hand? Set what is meant in /etc/sysctl.d." % (
+            budgets.threads_max, usual, budgets.tasks or 0, wording.percent(used)),
+        evidence=(Seen("/proc/sys/kernel/threads-max", "%d" % budgets.threads_max), Seen("/proc/meminfo", "MemTotal %d kB" % budgets.memory_kib)),
+        remedy=Remedy("kernel_limits", (("kernel.threads-max", usual),)), references=("kernel/fork.c set_max_threads",),
+    )
 
 
 def _persisted(evidence: Any, name: str, running: int) -> Verdict:
     """A vendor's file that was not applied is no wish of anybody here; a file of the administrator is."""
-    configured = evidence.sysctl_files.values.get(name)
+    configured = _configured(evidence, name)
     if configured is None or configured.value == str(running):
         return Passed()
     wished = configured.source.startswith(("/etc/", "/run/"))

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-ZMB: zombies, who does not reap them, and what they will exhaust."""
 
+import fnmatch
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, leak, marks, outside, wording
+from .. import headroom, leak, marks, outside, restarts, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -28,7 +29,7 @@ from ..model import (
     rule,
 )
 from ..readers.zombies import AGE_STEPS_S, Brood, Reaping
-from ..text import shown
+from ..text import masked, shown
 
 NEEDS = ("processes", "zombies", "details", "clock")
 USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id")
@@ -304,14 +305,18 @@ def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 leaking.setdefault(name, brood)
     if evidence.cron.gaps:
         yield Unknown(evidence.cron.gaps)
-    for restart in evidence.cron.restarts():
+    if leaking and evidence.has("units") and evidence.units.gaps:
+        yield Unknown(evidence.units.gaps)
+    for restart in restarts.scheduled(evidence):
         hidden = leaking.get(_without_suffix(restart.service))
-        yield Passed() if hidden is None else _hidden_leak(evidence, restart, hidden)
+        yield Passed() if hidden is None else _hidden_leak(evidence, policy, restart, hidden)
 
 
 def _without_suffix(service: str) -> str:
     """VRTSralus.init, as vendors name their scripts in /etc/init.d → VRTSralus."""
-    return service[: -len(".init")] if service.endswith(".init") else service
+    for suffix in (".service", ".init"):
+        service = service[: -len(suffix)] if service.endswith(suffix) else service
+    return service
 
 
 def _service_names(evidence: Any, brood: Brood) -> List[str]:
@@ -322,20 +327,26 @@ def _service_names(evidence: Any, brood: Brood) -> List[str]:
     return sorted(names)
 
 
-def _hidden_leak(evidence: Any, restart: Any, brood: Brood) -> Finding:
+def _hidden_leak(evidence: Any, policy: Any, restart: Any, brood: Brood) -> Verdict:
+    """Whoever owns the restart knows of the leak; that it comes too late he may not know."""
     budget = _tightest(evidence, brood)
     rate = leak.of_brood(evidence, brood)
-    status, message = WARN, "%s restarts %s every %s to hide a leak of zombies" % (
-        shown(restart.source), shown(restart.service), wording.duration(restart.interval_s))
+    every = " every %s" % wording.duration(restart.interval_s) if restart.interval_s is not None else ""
+    status, message = WARN, "%s restarts %s%s to hide a leak of zombies" % (shown(restart.job), shown(restart.service), every)
+    if restart.job == restart.service:
+        message = "RuntimeMaxSec= restarts %s%s to hide a leak of zombies" % (shown(restart.service), every)
     if budget is not None and rate is not None:
         days = (budget.limit - budget.used + brood.persistent) / rate.per_day
         message += ": at %.0f a day the limit (%s) is reached in %s" % (rate.per_day, budget.text(), wording.duration(86400 * days))
-        if restart.interval_s > 0.5 * 86400 * days:
+        if restart.interval_s is not None and restart.interval_s > 0.5 * 86400 * days:
             status, message = FAIL, message + ", less than twice the interval"
+    names = (restart.service, restart.unit, _without_suffix(restart.service) + ".service")
+    if status == WARN and any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in policy["restarts.owned"]):
+        return Passed()
     return Finding(
-        status, HIGH if status == FAIL else MED, Subject("job", "%s: %s" % (restart.source, restart.service)),
+        status, HIGH if status == FAIL else MED, Subject("job", "%s: %s" % (restart.job, restart.service)),
         message + "; have the leak fixed, and until then restart by threshold.",
-        evidence=(Seen(restart.source, restart.line),),
+        evidence=(Seen(restart.source, masked(restart.line)),) + ((Seen(restart.source, restart.when),) if restart.when else ()),
         confidence=MEDIUM_CONFIDENCE if rate else LOW_CONFIDENCE,
         remedy=Remedy("scheduled_restart", (("unit", restart.service),), disruptive=True),
     )

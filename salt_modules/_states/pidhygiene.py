@@ -25,6 +25,7 @@ import salt.utils.yaml
 from pidhygiene.host import HostError
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
+from pidhygiene.remedies import kernel_limits as _kernel_limits
 from pidhygiene.remedies import plan as _plan
 from pidhygiene.remedies import unit_limits as _unit_limits
 from pidhygiene.remedies.model import Failed, Refused
@@ -37,6 +38,22 @@ def __virtual__():
     if pidhygiene.__version__ != WRITTEN_FOR:
         return False, "the engine found is pidhygiene %s, this adapter is for %s" % (pidhygiene.__version__, WRITTEN_FOR)
     return __virtualname__
+
+
+def kernel_limits(name, values=None, ensure="present"):
+    """
+    The kernel's own budgets, as they run and as the next boot sets them, in ``/etc/sysctl.d/zz-pidhygiene.conf``.
+
+    name
+        Any name of the state.
+
+    values
+        Name of the setting, as ``kernel.pid_max``, to its value, a whole number. Settings that are not named stay as they are.
+
+    ensure
+        ``present``; ``absent`` takes away what this state has set: the named settings, or all of them.
+    """
+    return _done(name, _kernel_limits.REMEDY, {"values": values, "state": ensure})
 
 
 def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, ensure="present"):

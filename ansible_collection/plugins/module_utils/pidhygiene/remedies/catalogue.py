@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import unit_limits
+from . import kernel_limits, unit_limits
 
 REMEDIES = (
+    kernel_limits.REMEDY,
     unit_limits.REMEDY,
 )
 

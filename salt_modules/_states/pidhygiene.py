@@ -26,6 +26,7 @@ from pidhygiene.host import HostError
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
 from pidhygiene.remedies import kernel_limits as _kernel_limits
+from pidhygiene.remedies import pam_limits_line as _pam_limits_line
 from pidhygiene.remedies import plan as _plan
 from pidhygiene.remedies import unit_limits as _unit_limits
 from pidhygiene.remedies.model import Failed, Refused
@@ -54,6 +55,29 @@ def kernel_limits(name, values=None, ensure="present"):
         ``present``; ``absent`` takes away what this state has set: the named settings, or all of them.
     """
     return _done(name, _kernel_limits.REMEDY, {"values": values, "state": ensure})
+
+
+def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
+    """
+    A line of limits.conf that the next session of its users really gets.
+
+    name
+        Any name of the state.
+
+    domain, type, item, value
+        The line, as in limits.conf(5): whom it is for, ``soft``, ``hard`` or ``-``, the limit, and a whole number or ``unlimited``.
+
+    instead_of
+        A line of the file that is replaced, or, with ``ensure: absent`` and no ``domain``, taken out; it stays there as a comment.
+
+    file
+        ``/etc/security/limits.conf`` or a file of ``/etc/security/limits.d``; ``zz-pidhygiene.conf`` there unless said.
+
+    ensure
+        ``present``; ``absent`` takes the line out, or, without ``domain``, all of this state's own file.
+    """
+    return _done(name, _pam_limits_line.REMEDY, {
+        "domain": domain, "type": type, "item": item, "value": None if value is None else str(value), "instead_of": instead_of, "file": file, "state": ensure})
 
 
 def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, ensure="present"):

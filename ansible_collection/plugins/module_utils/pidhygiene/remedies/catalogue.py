@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import kernel_limits, unit_limits
+from . import kernel_limits, pam_limits_line, unit_limits
 
 REMEDIES = (
     kernel_limits.REMEDY,
+    pam_limits_line.REMEDY,
     unit_limits.REMEDY,
 )
 

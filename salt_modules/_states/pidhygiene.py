@@ -25,6 +25,8 @@ import salt.utils.yaml
 from pidhygiene.host import HostError
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
+from pidhygiene.remedies import kernel_limits as _kernel_limits
+from pidhygiene.remedies import pam_limits_line as _pam_limits_line
 from pidhygiene.remedies import plan as _plan
 from pidhygiene.remedies.catalogue import BY_NAME
 from pidhygiene.remedies.model import Failed, Refused
@@ -37,6 +39,45 @@ def __virtual__():
     if pidhygiene.__version__ != WRITTEN_FOR:
         return False, "the engine found is pidhygiene %s, this adapter is for %s" % (pidhygiene.__version__, WRITTEN_FOR)
     return __virtualname__
+
+
+def kernel_limits(name, values=None, ensure="present"):
+    """
+    The kernel's own budgets, as they run and as the next boot sets them, in ``/etc/sysctl.d/zz-pidhygiene.conf``.
+
+    name
+        Any name of the state.
+
+    values
+        Name of the setting, as ``kernel.pid_max``, to its value, a whole number. Settings that are not named stay as they are.
+
+    ensure
+        ``present``; ``absent`` takes away what this state has set: the named settings, or all of them.
+    """
+    return _done(name, _kernel_limits.REMEDY, {"values": values, "state": ensure})
+
+
+def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
+    """
+    A line of limits.conf that the next session of its users really gets.
+
+    name
+        Any name of the state.
+
+    domain, type, item, value
+        The line, as in limits.conf(5): whom it is for, ``soft``, ``hard`` or ``-``, the limit, and a whole number or ``unlimited``.
+
+    instead_of
+        A line of the file that is replaced, or, with ``ensure: absent`` and no ``domain``, taken out; it stays there as a comment.
+
+    file
+        ``/etc/security/limits.conf`` or a file of ``/etc/security/limits.d``; ``zz-pidhygiene.conf`` there unless said.
+
+    ensure
+        ``present``; ``absent`` takes the line out, or, without ``domain``, all of this state's own file.
+    """
+    return _done(name, _pam_limits_line.REMEDY, {
+        "domain": domain, "type": type, "item": item, "value": None if value is None else str(value), "instead_of": instead_of, "file": file, "state": ensure})
 
 
 def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, ensure="present"):

@@ -24,6 +24,18 @@ def test_near_threads_max(tasks, status):
     assert judge(with_sysctl(threads_max=1000).tasks(tasks), "PH-PID-001").only(status)
 
 
+def proposed(finding):
+    assert finding["remedy"]["state"] == "kernel_limits"
+    return finding["remedy"]["parameters"]
+
+
+@pytest.mark.parametrize("threads_max, memory, more", [(1000, 16384000, 2000), (1000, 192000, 1500), (1000, 128000, None), (1000, None, None)])
+def test_more_tasks_are_proposed_as_far_as_there_is_memory(threads_max, memory, more):
+    host = with_sysctl(threads_max=threads_max).file("/proc/meminfo", "MemTotal: %s kB\n" % memory)
+    finding = judge(host.tasks(950), "PH-PID-001").only("fail")
+    assert (finding["remedy"] and proposed(finding)) == (more and {"values": {"kernel.threads-max": more}})
+
+
 @pytest.mark.case("PH-PID-001", "silent")
 def test_far_from_threads_max():
     assert judge(with_sysctl(threads_max=1000).tasks(799), "PH-PID-001").status == "pass"
@@ -45,6 +57,7 @@ def test_the_seeds_figure():
     """18,451 tasks of 32,468 usable numbers are 56.8 % (F01)."""
     finding = judge(with_sysctl(pid_max=32768).tasks(18451), "PH-PID-002").only("warn")
     assert "(56.8 %; pid_max 32768)" in finding["message"]
+    assert proposed(finding) == {"values": {"kernel.pid_max": 4194304}}
 
 
 @pytest.mark.case("PH-PID-002", "silent")
@@ -73,6 +86,9 @@ def test_small_pid_max_under_load_and_a_file_that_was_not_applied():
     assert judge(with_sysctl(pid_max=32768).tasks(9000), "PH-PID-003").only("warn")
     host = SimulatedHost().file("/etc/sysctl.d/10-x.conf", "kernel.pid_max = 65536\n")
     assert "but /etc/sysctl.d/10-x.conf says 65536" in judge(host, "PH-PID-003").only("warn")["message"]
+    assert proposed(judge(host, "PH-PID-003").only("warn")) == {"values": {"kernel.pid_max": 65536}}
+    host.file("/etc/sysctl.d/10-x.conf", "kernel.pid_max = 64k; reboot\n")
+    assert judge(host, "PH-PID-003").only("warn")["remedy"] is None
     assert judge(host, "PH-PID-003", policy={"sixteen_bit_pids": True}).only("warn")
 
 
@@ -282,10 +298,14 @@ def mapping(count):
 @pytest.mark.case("PH-PID-007", "fires")
 def test_maps_commitment_and_keys():
     assert "whatever its NPROC is" in judge(mapping(60000), "PH-PID-007").only("warn")["message"]
+    assert proposed(judge(mapping(60000), "PH-PID-007").only("warn")) == {"values": {"vm.max_map_count": 131060}}
     commit = SimulatedHost().file("/proc/sys/vm/overcommit_memory", "2\n").file("/proc/meminfo", "CommitLimit: 1000 kB\nCommitted_AS: 950 kB\n")
     assert "ENOMEM" in judge(commit, "PH-PID-007").only("warn")["message"]
     keys = SimulatedHost().file("/proc/key-users", "  500:   190 190/190 190/200 4000/20000\n")
     assert "User oracle holds 190 kernel keys of 200" in judge(keys, "PH-PID-007").only("warn")["message"]
+    assert proposed(judge(keys, "PH-PID-007").only("warn")) == {"values": {"kernel.keys.maxkeys": 400}}
+    roots = SimulatedHost().file("/proc/key-users", "    0:   190 190/190 190/200 4000/20000\n")
+    assert proposed(judge(roots, "PH-PID-007").only("warn")) == {"values": {"kernel.keys.root_maxkeys": 400}}
 
 
 @pytest.mark.case("PH-PID-007", "silent")
@@ -320,6 +340,8 @@ def watcher(instances, aio=0):
 def test_watches_and_contexts():
     assert "User oracle has 120 inotify instances of 128 allowed" in judge(watcher(120), "PH-PID-008").only("warn")["message"]
     assert "60000 asynchronous I/O contexts of 65536" in judge(watcher(0, 60000), "PH-PID-008").only("warn")["message"]
+    assert proposed(judge(watcher(120), "PH-PID-008").only("warn")) == {"values": {"fs.inotify.max_user_instances": 512}}
+    assert proposed(judge(watcher(0, 60000), "PH-PID-008").only("warn")) == {"values": {"fs.aio-max-nr": 131072}}
 
 
 @pytest.mark.case("PH-PID-008", "silent")

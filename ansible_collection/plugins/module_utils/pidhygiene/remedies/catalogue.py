@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import dedupe, reap, restart, unit_limits
+from . import dedupe, kernel_limits, pam_limits_line, reap, restart, unit_limits
 
 REMEDIES = (
+    kernel_limits.REMEDY,
+    pam_limits_line.REMEDY,
     unit_limits.REMEDY,
     reap.REMEDY,
     dedupe.REMEDY,

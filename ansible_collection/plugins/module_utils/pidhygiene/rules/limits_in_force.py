@@ -30,7 +30,8 @@ def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     in_force = headroom.soft_nproc(evidence)
     any_limit = False
     for uid in sorted(counts):
-        limits = {soft: _shared_limit(soft, pids) for soft, pids in in_force.get(uid, {}).items()}
+        shared = in_force.get(uid, {})
+        limits = {soft: _shared_limit(soft, pids) for soft, pids in shared.items()}
         session = _next_session(evidence, uid)
         if session is not None:
             limits.setdefault(session[0], session[1])
@@ -41,7 +42,7 @@ def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
             if counts[uid].tasks < policy["headroom.warn"] * soft:
                 yield Passed()
             else:
-                yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source)
+                yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source, shared.get(soft, []))
     yield from outside.users(evidence, policy, any_limit)
 
 
@@ -67,7 +68,7 @@ def _next_session(evidence: Any, uid: int) -> Optional[Tuple[int, Seen]]:
     return soft, sessions.seen(line)
 
 
-def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserTasks, soft: int, source: Seen) -> Finding:
+def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserTasks, soft: int, source: Seen, pids: List[int]) -> Finding:
     share = counted.tasks / float(soft)
     failing = share >= policy["headroom.fail"]
     name = wording.user_name(evidence, uid)
@@ -84,9 +85,21 @@ def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserT
             source,
         ),
         binding="RLIMIT_NPROC of %s: %d of %d" % (name, counted.tasks, soft),
-        remedy=Remedy("unit_limits", (("user", name), ("nproc", 2 * soft))),
+        remedy=_more_processes(evidence, uid, soft, pids) if counted.zombies * 2 <= counted.tasks else None,
         references=("man:getrlimit(2)", "kernel/fork.c copy_process"),
     )
+
+
+def _more_processes(evidence: Any, uid: int, soft: int, pids: List[int]) -> Optional[Remedy]:
+    """Where the limit comes from: the one service whose processes have it, or the session."""
+    units = {wording.unit_of(evidence, pid) or "" for pid in pids}
+    services = sorted(unit for unit in units if unit.endswith(".service") and not unit.startswith("user@"))
+    if len(units) == 1 and services:
+        return Remedy("unit_limits", (("unit", services[0]), ("nproc", 2 * soft)), disruptive=True)
+    user = evidence.users.by_uid.get(uid) if evidence.has("users") else None
+    if services or uid == 0 or user is None:
+        return None
+    return Remedy("pam_limits_line", (("domain", user.name), ("type", "-"), ("item", "nproc"), ("value", "%d" % (2 * soft))))
 
 
 def _of_parent(evidence: Any, uid: int) -> str:

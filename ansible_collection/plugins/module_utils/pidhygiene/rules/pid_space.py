@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-PID: the machine's own budgets: tasks, numbers, and whatever else refuses a fork or a thread."""
 
+import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from .. import headroom, marks, outside, wording
@@ -33,6 +34,7 @@ from ..text import shown
 
 SMALL_PID_MAX = 32768
 STACK = 16384  # bytes of one kernel stack, THREAD_SIZE, on 64 bits with small pages
+INT_MAX = 2 ** 31 - 1
 THIS_HOST = Subject("host", "this host", "host")
 
 
@@ -68,8 +70,18 @@ def near_threads_max(evidence: Any, policy: Any) -> Iterator[Verdict]:
             budget.used, budget.limit, wording.percent(budget.share), _top_consumer(evidence)),
         evidence=(Seen("/proc/loadavg", "%d tasks" % budget.used), Seen(budget.source, "%d" % budget.limit)),
         binding=budget.text(),
-        remedy=Remedy("kernel_limits", (("kernel.threads-max", 2 * budget.limit),)),
+        remedy=_more_threads(evidence, budget.limit),
     )
+
+
+def _more_threads(evidence: Any, now: int) -> Optional[Remedy]:
+    """As many as there is memory for; None where there is none for more."""
+    most = headroom.threads_for_memory(evidence)
+    return _kernel_limit("kernel.threads-max", min(2 * now, most)) if most is not None and most > now else None
+
+
+def _kernel_limit(name: str, value: int) -> Remedy:
+    return Remedy("kernel_limits", (("values", {name: value}),))
 
 
 @rule(
@@ -96,7 +108,7 @@ def pid_numbers_nearly_used(evidence: Any, policy: Any) -> Iterator[Verdict]:
             _top_consumer(evidence), _pid_max_advice(evidence)),
         evidence=(Seen("/proc/loadavg", "%d tasks" % budget.used), Seen(budget.source, "%d" % evidence.budgets.pid_max)),
         binding=budget.text(),
-        remedy=Remedy("kernel_limits", (("kernel.pid_max", 4194304),)) if evidence.processes.machine.word_bits == 64 else None,
+        remedy=_kernel_limit("kernel.pid_max", 4194304) if evidence.processes.machine.word_bits == 64 else None,
     )
 
 
@@ -125,7 +137,7 @@ def kernel_limits_low(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "kernel.pid_max is %d, the small default, and %d numbers are in use (%s); set 4194304 in /etc/sysctl.d." % (
                 budgets.pid_max, budgets.tasks or 0, wording.percent(used)),
             evidence=(Seen("/proc/sys/kernel/pid_max", "%d" % budgets.pid_max),),
-            remedy=Remedy("kernel_limits", (("kernel.pid_max", 4194304),)),
+            remedy=_kernel_limit("kernel.pid_max", 4194304),
         )
     else:
         yield Passed()
@@ -177,7 +189,7 @@ def _persisted(evidence: Any, name: str, running: int) -> Verdict:
         "%s runs with %d, but %s says %s: the next boot may change it; apply the file or correct it." % (
             name, running, shown(configured.source), shown(configured.value)),
         evidence=(Seen("/proc/sys/" + name.replace(".", "/"), "%d" % running), Seen(configured.source, configured.value)),
-        remedy=Remedy("kernel_limits", ((name, configured.value),)),
+        remedy=_kernel_limit(name, int(configured.value)) if re.match(r"[0-9]{1,10}\Z", configured.value) else None,
     )
 
 
@@ -346,7 +358,7 @@ def other_fork_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "raise vm.max_map_count or find what maps so much." % (shown(subject.id), count, budgets.max_map_count, wording.percent(share)),
             evidence=(Seen("/proc/%d/maps" % pid, "%d lines" % count), Seen("/proc/sys/vm/max_map_count", "%d" % budgets.max_map_count)),
             binding="vm.max_map_count of %s: %d of %d" % (shown(subject.id), count, budgets.max_map_count),
-            remedy=Remedy("kernel_limits", (("vm.max_map_count", 2 * budgets.max_map_count),)),
+            remedy=_kernel_limit("vm.max_map_count", min(2 * budgets.max_map_count, INT_MAX - 5)),
         )
     if budgets.overcommit == 2 and budgets.committed_kib is not None and budgets.commit_limit_kib:
         share = budgets.committed_kib / float(budgets.commit_limit_kib)
@@ -360,12 +372,14 @@ def other_fork_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
     for user in budgets.key_users:
         share = user.keys / float(user.maximum) if user.maximum else 0.0
+        name = "kernel.keys.root_maxkeys" if user.uid == 0 else "kernel.keys.maxkeys"
         yield Passed() if share < policy["headroom.warn"] else Finding(
             WARN, MED, Subject("user", wording.user_name(evidence, user.uid)),
-            "User %s holds %d kernel keys of %d (%s): containers and sessions of this user will fail to start; raise kernel.keys.maxkeys." % (
-                wording.user_name(evidence, user.uid), user.keys, user.maximum, wording.percent(share)),
+            "User %s holds %d kernel keys of %d (%s): containers and sessions of this user will fail to start; raise %s." % (
+                wording.user_name(evidence, user.uid), user.keys, user.maximum, wording.percent(share), name),
             evidence=(Seen("/proc/key-users", "uid %d: %d/%d" % user),),
             binding="maxkeys of uid %d: %d of %d" % user,
+            remedy=_kernel_limit(name, min(2 * user.maximum, INT_MAX)),
         )
 
 
@@ -388,7 +402,7 @@ def other_counted_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 evidence=(Seen("/proc/*/fd", "%d inotify descriptors" % count),
                           Seen("/proc/sys/fs/inotify/max_user_instances", "%d" % budgets.inotify_instances_max)),
                 binding="inotify instances of uid %d: %d of %d" % (uid, count, budgets.inotify_instances_max),
-                remedy=Remedy("kernel_limits", (("fs.inotify.max_user_instances", 4 * budgets.inotify_instances_max),)),
+                remedy=_kernel_limit("fs.inotify.max_user_instances", min(4 * budgets.inotify_instances_max, INT_MAX)),
             )
     if budgets.aio is not None and budgets.aio_max:
         share = budgets.aio / float(budgets.aio_max)
@@ -397,5 +411,5 @@ def other_counted_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "%d asynchronous I/O contexts of %d are in use (%s): databases fail to start beyond it; raise fs.aio-max-nr." % (
                 budgets.aio, budgets.aio_max, wording.percent(share)),
             evidence=(Seen("/proc/sys/fs/aio-nr", "%d" % budgets.aio), Seen("/proc/sys/fs/aio-max-nr", "%d" % budgets.aio_max)),
-            remedy=Remedy("kernel_limits", (("fs.aio-max-nr", 2 * budgets.aio_max),)),
+            remedy=_kernel_limit("fs.aio-max-nr", min(2 * budgets.aio_max, INT_MAX)),
         )

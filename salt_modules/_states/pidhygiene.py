@@ -25,8 +25,6 @@ import salt.utils.yaml
 from pidhygiene.host import HostError
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
-from pidhygiene.remedies import kernel_limits as _kernel_limits
-from pidhygiene.remedies import pam_limits_line as _pam_limits_line
 from pidhygiene.remedies import plan as _plan
 from pidhygiene.remedies.catalogue import BY_NAME
 from pidhygiene.remedies.model import Failed, Refused
@@ -54,7 +52,7 @@ def kernel_limits(name, values=None, ensure="present"):
     ensure
         ``present``; ``absent`` takes away what this state has set: the named settings, or all of them.
     """
-    return _done(name, _kernel_limits.REMEDY, {"values": values, "state": ensure})
+    return _done(name, BY_NAME["kernel_limits"], {"values": values, "state": ensure})
 
 
 def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
@@ -76,7 +74,7 @@ def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead
     ensure
         ``present``; ``absent`` takes the line out, or, without ``domain``, all of this state's own file.
     """
-    return _done(name, _pam_limits_line.REMEDY, {
+    return _done(name, BY_NAME["pam_limits_line"], {
         "domain": domain, "type": type, "item": item, "value": None if value is None else str(value), "instead_of": instead_of, "file": file, "state": ensure})
 
 
@@ -171,6 +169,23 @@ def restart(name, unit=None, units=None, how="unit", restart_protected=False):
         Restart it although it is a database, a container engine, sshd or the like.
     """
     return _done(name, BY_NAME["restart"], {"unit": unit, "units": units, "how": how, "restart_protected": restart_protected})
+
+
+def time_zone(name, restart="cached", ensure="present"):
+    """
+    One time zone for the host, in every file that names it, and no daemon left that lives in the old one.
+
+    name
+        The zone, as ``Europe/Berlin`` or ``Etc/UTC``.
+
+    restart
+        ``cached`` restarts the daemons that keep the zone they were started in, but for databases, Java, container engines and supervisors, which are
+        named in the comment; ``none`` restarts nothing.
+
+    ensure
+        ``present``. A host always has a zone: to undo, set the old one.
+    """
+    return _done(name, BY_NAME["time_zone"], {"name": name, "restart": restart, "state": ensure})
 
 
 def plan_applied(name, host=None, policy=None):

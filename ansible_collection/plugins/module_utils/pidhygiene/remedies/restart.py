@@ -6,9 +6,9 @@ Done only while an audit names the unit for it. The bus is never restarted alone
 before it: that repeats the failure. Then a reboot is the cure.
 """
 
-from typing import Any, Dict, List, Sequence
+from typing import AbstractSet, Any, Dict, List, Sequence
 
-from .. import pending
+from .. import pending, restart_plan
 from ..host import Host
 from . import judged, manager
 from .crowded import refuse_crowded
@@ -18,8 +18,6 @@ from .unit_limits import unit_name
 
 RULES = ("PH-DEL-001", "PH-DEL-002", "PH-DEL-003", "PH-DEL-004", "PH-DEL-005", "PH-LIM-005", "PH-ORP-003", "PH-TZ-006", "PH-TZ-007")
 RELOAD, UNIT = "daemon-reload", "unit"
-BUS = ("dbus.service", "dbus-broker.service")
-ON_THE_BUS = ("systemd-logind.service", "polkit.service", "NetworkManager.service", "firewalld.service", "accounts-daemon.service")
 
 PARAMETERS = (
     Parameter("units", "words", "The units, restarted one after the other."),
@@ -45,21 +43,20 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     wanted = [unit for unit in units if unit in stale]
     if not wanted:
         return Proposal((), ("no finding asks for a restart of %s now" % ", ".join(units),))
-    refuse_order(wanted, [unit for unit in BUS if unit in stale])
+    refuse_order(wanted, set(stale))
     for unit in wanted:
         refuse_protected(unit, given["restart_protected"], "have it restarted in a window")
     refuse_crowded(evidence)
     return Proposal(tuple(manager.Restart(unit, "an audit named it: %s" % stale[unit]) for unit in wanted))
 
 
-def refuse_order(units: Sequence[str], stale_bus: Sequence[str]) -> None:
-    """Errors: Refused, for the bus alone and for its dependants before it."""
-    for unit in units:
-        if unit in BUS:
-            raise Refused("%s is not restarted on a running host: logind, PID 1 and others lose it and hang; schedule a reboot" % unit)
-        if unit in ON_THE_BUS and stale_bus:
-            raise Refused("%s runs a program that was replaced on disk, and %s would hang on it after its restart: schedule a reboot, which brings both" % (
-                stale_bus[0], unit))
+def refuse_order(units: Sequence[str], stale: AbstractSet[str]) -> None:
+    """PH-DEL-006 over what would be restarted here. Errors: Refused, for the bus alone and for its clients before it."""
+    for danger in restart_plan.dangers(units, stale):
+        if danger.kind == restart_plan.CLIENT_OF_STALE_BUS:
+            raise Refused("the message bus runs a program that was replaced on disk, and %s would hang on it after its restart: schedule a reboot, which "
+                          "brings both" % danger.unit)
+        raise Refused("%s is not restarted on a running host: logind, PID 1 and others lose it and hang; schedule a reboot" % danger.unit)
 
 
 def _named(found: Any) -> Dict[str, str]:

@@ -2,7 +2,7 @@
 
 Boots each host, starts what its recipe says, waits until that works, looks twice at it, and stores the second look (NAME.json.gz), the marks of
 the first (NAME.marks.json.gz) and, where there is none yet, an empty list of what is accepted (NAME.expected) in tests/fixtures/negative.
-What the audit says of the host is printed: find out whether it is true before it is written into the list, with the reason.
+A recording holds what the engine looked at: when it looks at something new, record again. What the audit says of the host is printed: find out whether it is true before it is written into the list, with the reason.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ INSIDE = "/root/look.json.gz"
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.lab.record_negative", description="Record healthy hosts.")
-    parser.add_argument("name", nargs="*", choices=[*RECIPES, []], help="default: all")
-    parser.add_argument("--keep-going", action="store_true", help="print what is said of each host and store nothing")
+    parser.add_argument("name", nargs="*", help=f"of {', '.join(RECIPES)}; default: all")
+    parser.add_argument("--dry-run", action="store_true", help="print what is said of each host and store nothing")
     options = parser.parse_args(arguments)
+    for name in options.name:
+        if name not in RECIPES:
+            parser.error(f"there is no recipe {name}")
     failed = 0
     for name in options.name or RECIPES:
         try:
-            record(RECIPES[name], store=not options.keep_going)
+            record(RECIPES[name], store=not options.dry_run)
         except (LabError, NotBusy) as error:
             failed = 1
             print(f"{name}: {error}", file=sys.stderr)

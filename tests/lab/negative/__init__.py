@@ -6,12 +6,12 @@ tests/unit/test_negative_hosts.py judges them.
 
 from __future__ import annotations
 
-from . import build, containers, crons, data, desktop, mail, postgres, salt, supervisor, web
+from . import build, containers, crons, daemons, data, desktop, mail, postgres, salt, supervisor, web
 from .recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        postgres.RECIPE, web.RECIPE, containers.RECIPE, supervisor.RECIPE, salt.RECIPE, crons.RECIPE, build.RECIPE, desktop.RECIPE, mail.RECIPE, data.RECIPE,
+        postgres.RECIPE, web.RECIPE, containers.RECIPE, supervisor.RECIPE, salt.RECIPE, crons.RECIPE, build.RECIPE, desktop.RECIPE, mail.RECIPE, data.RECIPE, daemons.RECIPE,
     )
 }

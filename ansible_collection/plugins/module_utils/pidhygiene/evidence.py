@@ -38,6 +38,7 @@ from .readers import (
     timer_calendars,
     units,
     user_namespaces,
+    user_units,
     users,
     visibility,
     watches,
@@ -121,6 +122,7 @@ SOURCES = (
     Source("limits_conf", ("pam", "pam_stacks"), lambda host, seen: limits_conf.read(host, seen.pam, seen.pam_stacks.conf_files)),
     Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
         host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
+    Source("user_units", ("processes", "details", "users"), lambda host, seen: user_units.read(host, seen.processes, seen.details, seen.users)),
     Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),
     Source("supervision", ("processes", "units"), lambda host, seen: supervision.read(host, seen.processes, seen.units.units.values())),
     Source("leftovers", ("units", "processes", "details"),

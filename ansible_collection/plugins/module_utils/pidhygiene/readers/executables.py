@@ -80,7 +80,7 @@ def read(host: Host, table: ProcessTable, details: Details, units: Units) -> Exe
         if image is not None:
             images.append(image)
         detail = details.of.get(process.pid)
-        kind = (text, (detail.unit or detail.unit_group) if detail else "")
+        kind = (text, (detail.unit_label or detail.unit_group) if detail else "")
         if kind not in mapped and maps_read < MOST_MAPS:
             mapped.add(kind)
             maps_read += 1

@@ -41,6 +41,7 @@ from .readers import (
     tuned,
     units,
     user_namespaces,
+    user_units,
     users,
     utmp,
     visibility,
@@ -128,6 +129,7 @@ SOURCES = (
     Source("limits_conf", ("pam", "pam_stacks"), lambda host, seen: limits_conf.read(host, seen.pam, seen.pam_stacks.conf_files)),
     Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
         host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
+    Source("user_units", ("processes", "details", "users"), lambda host, seen: user_units.read(host, seen.processes, seen.details, seen.users)),
     Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),
     Source("stop_kills", (), lambda host, seen: stop_kills.read(host)),
     Source("supervision", ("processes", "units"), lambda host, seen: supervision.read(host, seen.processes, seen.units.units.values())),

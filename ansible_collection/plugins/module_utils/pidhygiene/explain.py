@@ -17,7 +17,9 @@ from .readers.processes import Command, read_command
 from .rules.catalogue import RULES
 from .text import shown
 
-SOURCES = ("processes", "details", "cgroups", "budgets", "user_namespaces", "users", "units", "zombies", "visibility", "limits_conf") + explain_process.SOURCES
+SOURCES = (
+    "processes", "details", "cgroups", "budgets", "user_namespaces", "users", "units", "zombies", "visibility", "limits_conf", "user_units",
+) + explain_process.SOURCES
 ITEMS = ("nproc", "nofile", "memlock", "core", "stack")  # shown with their origin
 
 
@@ -109,7 +111,7 @@ def _what_it_is(evidence: Evidence, pid: int, command: Command) -> str:
     unit = wording.unit_of(evidence, pid)
     return "%s, user %s, %s%s, started %s ago by %s." % (
         wording.command_line(command.program, command.arguments), wording.user_name(evidence, status.uid) if status else "?",
-        "unit " + unit if unit else "in no unit", ", %s" % wording.noun(process.threads, "thread") if process.threads > 1 else "",
+        "unit " + wording.unit_name(evidence, unit) if unit else "in no unit", ", %s" % wording.noun(process.threads, "thread") if process.threads > 1 else "",
         wording.duration(evidence.processes.age(process)), name_of(evidence, process.ppid))
 
 
@@ -187,6 +189,10 @@ def limit_origin(evidence: Evidence, pid: int, item: str) -> str:
             if default is not None and default.file:
                 return "%s=%s in %s:%d" % (default.key, shown(default.value), default.file, default.line)
             return "systemd's default for %s" % unit.id
+    of_user = evidence.user_units.units.get(unit_name) if unit_name and evidence.has("user_units") else None
+    setting = of_user.configured.get("Limit" + item.upper()) if of_user is not None else None
+    if setting is not None and setting.meaning is not None and tuple(setting.meaning)[:2] == own:
+        return "%s=%s in %s:%d" % (setting.key, shown(setting.value), shown(setting.file), setting.line)
     promised = _from_session(evidence, first, item, own)
     if promised:
         return promised

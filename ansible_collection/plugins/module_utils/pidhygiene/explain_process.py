@@ -76,7 +76,7 @@ def _keeper(evidence: Any, pid: int) -> str:
     for each in [pid] + evidence.processes.ancestors(pid):
         if each in managed and managed[each].name:
             return "supervisord's program %s" % shown(managed[each].name)
-    return unit if unit is not None and not unit.startswith("session-") else name_of(evidence, pid)
+    return wording.unit_name(evidence, unit) if unit is not None and not unit.startswith("session-") else name_of(evidence, pid)
 
 
 # -- zombies -----------------------------------------------------------------------------------------------------

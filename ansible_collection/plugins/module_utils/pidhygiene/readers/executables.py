@@ -109,7 +109,7 @@ def read(host: Host, table: ProcessTable, details: Details, units: Units) -> Exe
         if language is not None:
             scripts.extend(look.changed_script(process, language.group(1), table.started_at(process)))
         detail = details.of.get(process.pid)
-        kind = (text, (detail.unit or detail.unit_group) if detail else "")
+        kind = (text, (detail.unit_label or detail.unit_group) if detail else "")
         if kind in mapped or maps_read >= MOST_MAPS:
             continue
         if still_stuck(host, process):  # for this moment, or for ever: another one of its kind may do as well

@@ -26,9 +26,7 @@ from pidhygiene.host import HostError
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import apply as engine
 from pidhygiene.remedies import plan as _plan
-from pidhygiene.remedies import scheduled_restart as _scheduled_restart
-from pidhygiene.remedies import time_zone as _time_zone
-from pidhygiene.remedies import unit_limits as _unit_limits
+from pidhygiene.remedies.catalogue import BY_NAME
 from pidhygiene.remedies.model import Failed, Refused
 
 WRITTEN_FOR = "0.1.0"  # version of the engine: a wheel on the minion wins over the synced engine
@@ -39,6 +37,45 @@ def __virtual__():
     if pidhygiene.__version__ != WRITTEN_FOR:
         return False, "the engine found is pidhygiene %s, this adapter is for %s" % (pidhygiene.__version__, WRITTEN_FOR)
     return __virtualname__
+
+
+def kernel_limits(name, values=None, ensure="present"):
+    """
+    The kernel's own budgets, as they run and as the next boot sets them, in ``/etc/sysctl.d/zz-pidhygiene.conf``.
+
+    name
+        Any name of the state.
+
+    values
+        Name of the setting, as ``kernel.pid_max``, to its value, a whole number. Settings that are not named stay as they are.
+
+    ensure
+        ``present``; ``absent`` takes away what this state has set: the named settings, or all of them.
+    """
+    return _done(name, BY_NAME["kernel_limits"], {"values": values, "state": ensure})
+
+
+def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
+    """
+    A line of limits.conf that the next session of its users really gets.
+
+    name
+        Any name of the state.
+
+    domain, type, item, value
+        The line, as in limits.conf(5): whom it is for, ``soft``, ``hard`` or ``-``, the limit, and a whole number or ``unlimited``.
+
+    instead_of
+        A line of the file that is replaced, or, with ``ensure: absent`` and no ``domain``, taken out; it stays there as a comment.
+
+    file
+        ``/etc/security/limits.conf`` or a file of ``/etc/security/limits.d``; ``zz-pidhygiene.conf`` there unless said.
+
+    ensure
+        ``present``; ``absent`` takes the line out, or, without ``domain``, all of this state's own file.
+    """
+    return _done(name, BY_NAME["pam_limits_line"], {
+        "domain": domain, "type": type, "item": item, "value": None if value is None else str(value), "instead_of": instead_of, "file": file, "state": ensure})
 
 
 def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, ensure="present"):
@@ -66,9 +103,72 @@ def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", r
     ensure
         ``present``; ``absent`` takes away what this state has set: the named limits, or all of them.
     """
-    return _done(name, _unit_limits.REMEDY, {
+    return _done(name, BY_NAME["unit_limits"], {
         "unit": unit or name, "limits": limits, "kill_mode": kill_mode, "apply": apply, "restart_protected": restart_protected,
         "accept_pending": accept_pending, "state": ensure})
+
+
+def reap(name, mode="restart", parent=None, unit=None, tracer=None, restart_protected=False):
+    """
+    Zombies go, because their parent is restarted, continued, or freed of its tracer. Does nothing when there are none by then.
+
+    name
+        Free to choose.
+
+    mode
+        ``restart`` the unit of the parent, ``continue`` a stopped parent, or ``detach``: end the tracer that holds the zombies.
+
+    parent
+        Pid of the process that does not reap.
+
+    unit
+        The unit of the parent.
+
+    tracer
+        Pid of the tracer, with ``detach``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+    """
+    return _done(name, BY_NAME["reap"], {"mode": mode, "parent": parent, "unit": unit, "tracer": tracer, "restart_protected": restart_protected})
+
+
+def dedupe(name, keep, end):
+    """
+    Leaked copies of a service end, and the managed one stays. Only what an audit names as a copy at this moment is ended.
+
+    name
+        Free to choose.
+
+    keep
+        Pid of the managed instance.
+
+    end
+        Pids of the leaked ones, with commas between them, as the finding names them.
+    """
+    return _done(name, BY_NAME["dedupe"], {"keep": keep, "end": str(end)})
+
+
+def restart(name, unit=None, units=None, how="unit", restart_protected=False):
+    """
+    Units run what is on disk and configured; with ``how: daemon-reload``, systemd has read its files. Does nothing when no finding asks for it.
+
+    name
+        Free to choose.
+
+    unit
+        One unit, with its type.
+
+    units
+        Several units, restarted one after the other.
+
+    how
+        ``unit``, or ``daemon-reload``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+    """
+    return _done(name, BY_NAME["restart"], {"unit": unit, "units": units, "how": how, "restart_protected": restart_protected})
 
 
 def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0, owner="", reason="", take_over=None, restart_protected=False,
@@ -106,7 +206,7 @@ def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0,
     ensure
         ``present``; ``absent`` removes the timer and gives a line that was taken over back.
     """
-    return _done(name, _scheduled_restart.REMEDY, {
+    return _done(name, BY_NAME["scheduled_restart"], {
         "unit": unit or name, "calendar": calendar, "interval": interval, "spread_s": spread_s, "owner": owner, "reason": reason,
         "take_over": take_over, "restart_protected": restart_protected, "accept_pending": accept_pending, "state": ensure})
 
@@ -125,7 +225,7 @@ def time_zone(name, restart="cached", ensure="present"):
     ensure
         ``present``. A host always has a zone: to undo, set the old one.
     """
-    return _done(name, _time_zone.REMEDY, {"name": name, "restart": restart, "state": ensure})
+    return _done(name, BY_NAME["time_zone"], {"name": name, "restart": restart, "state": ensure})
 
 
 def plan_applied(name, host=None, policy=None):

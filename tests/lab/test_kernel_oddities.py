@@ -160,3 +160,29 @@ def test_the_slice_above_a_session_is_named(host):
         host.run(["systemctl", "kill", "-s", "KILL", "crowd-job.service"], check=False)
         host.run(["loginctl", "disable-linger", "crowd"])
         host.run(["systemctl", "revert", slice_name], check=False)
+
+
+OTHER_NAMESPACE = r"""
+import os
+libc = __import__("ctypes").CDLL(None, use_errno=True)
+assert libc.unshare(0x20000000 | 0x00020000) == 0  # CLONE_NEWPID, CLONE_NEWNS
+if os.fork() == 0:
+    assert libc.mount(b"none", b"/", None, 1 << 14 | 1 << 18, None) == 0  # MS_REC | MS_PRIVATE
+    assert libc.mount(b"proc", b"/proc", b"proc", 0, None) == 0
+    open("/proc/sys/kernel/pid_max", "w").write("1000")
+    open("/run/inner", "w").write(open("/proc/sys/kernel/pid_max").read())
+    __import__("time").sleep(1000)
+os.wait()
+"""
+
+
+def test_pid_max_of_another_namespace_is_not_shown(host):
+    """Why PH-PID-002 judges the namespace that the audit is in: the kernel shows the reader's own value, whosever /proc it looks into."""
+    if tuple(int(part) for part in host.run(["uname", "-r"]).stdout.split(".")[:2]) < (6, 14):
+        pytest.skip("there is one pid_max for all, and it must not be changed")
+    with running(host, "inner", OTHER_NAMESPACE):
+        init = host.run(["pgrep", "-n", "-f", "/opt/inner.py"]).stdout.strip()
+        own = host.read("/proc/sys/kernel/pid_max")
+        assert host.read("/run/inner") == "1000\n" != own
+        assert host.run(["cat", "/proc/%s/root/proc/sys/kernel/pid_max" % init]).stdout == own
+        assert host.run(["nsenter", "-t", init, "-p", "-m", "cat", "/proc/sys/kernel/pid_max"]).stdout == "1000\n"

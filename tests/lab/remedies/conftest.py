@@ -19,3 +19,12 @@ def door(request, new_host, salted) -> Door:  # noqa: F811
     new_host.hosts.append(host)
     install(host)
     return DOORS[request.param](host)
+
+
+@pytest.fixture
+def engine_host(new_host) -> LabHost:
+    """A fresh host with the engine on it and no door."""
+    host = new_host()
+    host.run(["systemctl", "stop", "supervisor"])  # it may still be about to make its log
+    install(host)
+    return host

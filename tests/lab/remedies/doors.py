@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..auditing import install
+from ..auditing import PLACE, install
 from ..host import LabHost
 from ..machine import Machine
 
@@ -22,7 +22,7 @@ SALT_CALL = ("import sys; sys.path.insert(0, '/opt/salt'); sys.argv[0] = 'salt-c
 # What a login writes by itself, and what changes with the clock.
 PASSING = ("/run/systemd/sessions", "/run/systemd/users", "/run/systemd/seats", "/run/systemd/transient", "/run/systemd/journal", "/run/systemd/units",
            "/run/systemd/inaccessible", "/run/systemd/timesync", "/var/log/journal", "/var/log/wtmp", "/var/log/lastlog", "/var/log/btmp", "/var/tmp",
-           "/var/cache/salt", "/var/log/salt", "/var/lib/systemd/timers", "/run/systemd/generator", "/run/systemd/propagate")
+           "/var/cache/salt", "/var/log/salt", "/var/log/supervisor", "/var/lib/systemd/timers", "/run/systemd/generator", "/run/systemd/propagate")
 LOOK = """
 import json, os, sys
 passing = tuple(json.loads(sys.argv[1]))
@@ -142,6 +142,27 @@ def push_adapters(host: Machine) -> None:
     host.push(REPOSITORY / "ansible_collection/plugins/module_utils/pidhygiene", f"{ADAPTERS}/_utils/pidhygiene")
 
 
+REFUSALS = """
+import importlib, json, sys
+from pidhygiene.remedies import apply
+from pidhygiene.remedies.model import Refused
+remedy = importlib.import_module("pidhygiene.remedies." + sys.argv[1]).REMEDY
+said = []
+for given in json.loads(sys.argv[2]):
+    try:
+        said.append("done: %s" % (apply.apply(remedy, given),))
+    except Refused as error:
+        said.append("Refused: %s" % error)
+print(json.dumps(said))
+"""
+
+
+def refusals(host: Machine, remedy: str, cases: list[dict[str, Any]]) -> list[str]:
+    """What the engine on the host says to each of these, asked to apply it: many in one process, where what a door adds is not the matter."""
+    said: list[str] = json.loads(host.run(["env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "-c", REFUSALS, remedy, json.dumps(cases)]).stdout)
+    return said
+
+
 DOORS = {"ansible": Ansible, "salt": Salt}
 
 
@@ -159,4 +180,4 @@ def unchanged(host: Machine, before: dict[str, Any]) -> None:
     assert [each for each in after["processes"] if each not in before["processes"]] == []
 
 
-__all__ = ["DOORS", "Answer", "Door", "everything", "install", "unchanged"]
+__all__ = ["DOORS", "Answer", "Door", "everything", "install", "refusals", "unchanged"]

@@ -83,7 +83,7 @@ def test_p15_threads_of_many_disks_reach_pid_max():
         host.process(900 + number, 1, "ceph-osd", uid=64045, threads=1300, cgroup="/system.slice/system-ceph.slice/ceph-osd@%d.service" % number)
     finding = judge(host, "PH-PID-002").only("fail")
     assert "pid_max 32768" in finding["message"] and "4194304" in finding["message"]
-    assert judge(host, "PH-PID-003").only("warn")["remedy"]["parameters"] == {"kernel.pid_max": 4194304}
+    assert judge(host, "PH-PID-003").only("warn")["remedy"]["parameters"] == {"values": {"kernel.pid_max": 4194304}}
 
 
 def test_p17_many_tasks_are_not_a_leak():

@@ -2,7 +2,7 @@
 
 import pytest
 from pidhygiene.readers.containers import identify, is_pod
-from simulated import SimulatedHost, judge
+from simulated import NOW, SimulatedHost, judge
 
 ID = "09e6e8e1634612580a03dd3496d2efed2cf2a510b9688160b414ce1d1ea3e4ae"
 GROUP = "/system.slice/docker-%s.scope" % ID
@@ -160,9 +160,48 @@ def test_a_handler_in_another_thread_counts():
     assert judge(host, "PH-CTR-004").status == "pass"
 
 
+NEW = 'time="2026-11-23T05:00:00Z" level=info msg="Container failed to exit within %ss of signal 15 - using the force" container=%s'
+OLD = 'level=info msg="Container %s failed to exit within 10 seconds of signal 15 - using the force"'
+PODMAN = 'time="2026-11-23T05:00:00Z" level=warning msg="StopSignal SIGTERM failed to stop container web_1 in 10 seconds, resorting to SIGKILL"'
+
+
+def with_log(*messages, host=None):
+    host = host or container(masks={"SigCgt": SIGTERM})
+    host.log = [{"at": "%.3f" % (NOW - 7200), "MESSAGE": message, "_SYSTEMD_UNIT": "docker.service", "SYSLOG_IDENTIFIER": "dockerd"} for message in messages]
+    return host
+
+
+@pytest.mark.case("PH-CTR-004", "fires")
+@pytest.mark.parametrize("message", [NEW % (10, ID), OLD % ID])
+def test_a_container_that_was_killed_at_its_restart(message):
+    finding = judge(with_log(message, message), "PH-CTR-004").only("warn")
+    assert finding["message"].startswith("docker container 09e6e8e16346 was killed at a stop 2 times in the last day, after 10 s: ")
+    assert finding["severity"] == "MED" and finding["evidence"][0] == {"source": "log", "value": message}
+
+
+def test_containers_that_are_gone_are_one_finding_for_each_runtime():
+    host = with_log(NEW % (10, "b" * 64), NEW % (30, "c" * 64), PODMAN, host=SimulatedHost())
+    verdict = judge(host, "PH-CTR-004")
+    assert sorted(each["message"].split(" killed")[0] for each in verdict.findings) == [
+        "1 container of podman (web_1) was", "2 containers of docker (bbbbbbbbbbbb, cccccccccccc) were"]
+    assert all(each["status"] == "warn" for each in verdict.findings)
+
+
+@pytest.mark.case("PH-CTR-004", "silent")
+@pytest.mark.parametrize("message", [
+    NEW % (0, ID), "Container %s failed to exit within 10 seconds of kill - trying direct SIGKILL" % ID[:12], 'Kill container \\"%s\\"' % ID,
+    "we are using the force of habit", "Container failed to exit within 10s of signal 15 - using the force"])
+def test_kills_without_a_wait_and_other_words(message):
+    assert judge(with_log(message), "PH-CTR-004").status == "pass"
+
+
 @pytest.mark.case("PH-CTR-004", "unreadable")
 def test_unreadable_threads_are_unknown():
     assert judge(container().forbid("/proc/5000/task/5000/status"), "PH-CTR-004").status == "unknown"
+    mute = container(masks={"SigCgt": SIGTERM})
+    mute.log = None
+    assert judge(mute, "PH-CTR-004").status == "unknown"
+    assert judge(mute.file("/var/log/syslog", ""), "PH-CTR-004").status == "pass"
 
 
 @pytest.mark.case("PH-CTR-005", "fires")

@@ -1,9 +1,11 @@
 """PH-SES through audit()."""
 
+import struct
 import time
 
 import pytest
 from pidhygiene.readers import sessions as reader
+from pidhygiene.snapshot import without_secrets
 from simulated import NOW, UPTIME, SimulatedHost, judge
 
 FILE = """# This is private data. Do not parse.
@@ -246,7 +248,71 @@ def test_booting_and_coming_shutdowns_are_silent():
     assert host.boot < UPTIME and judge(host, "PH-SES-006").status == "pass"
 
 
+@pytest.mark.case("PH-SES-006", "fires")
+def test_etc_nologin_blocks_as_well_and_is_read_second():
+    host = SimulatedHost().file("/etc/nologin", "maintenance", ctime=NOW - 7200)
+    assert judge(host, "PH-SES-006").only("fail")["message"] == (
+        "/etc/nologin has blocked all logins but root's for 2.0 h, and no shutdown is scheduled: remove it.")
+    host.file("/run/nologin", "", ctime=NOW - 7200)
+    assert judge(host, "PH-SES-006").only("fail")["subject"]["id"] == "/run/nologin"
+
+
+def entry(pid, user="oracle", since=NOW - 500000, kind=7, host="10.9.8.7"):
+    return struct.pack("=hxxi32s4s32s256shhiii4i20x", kind, pid, b"pts/3", b"ts/3", user.encode(), host.encode(), 0, 0, 0, int(since), 0, 0, 0, 0, 0)
+
+
+def with_logins(*entries, line="oracle - maxlogins 2", pam="1.5.2-6+deb12u1", stack="session required pam_limits.so\n"):
+    host = SimulatedHost().file("/run/utmp", b"".join(entries)).file("/etc/security/limits.conf", line + "\n").file("/etc/pam.d/sshd", stack)
+    host.process(700, 1, "cron", start=1000.0).process(701, 1, "sshd", start=500001.0)
+    return host.file("/var/lib/dpkg/status", "Package: libpam-modules\nStatus: install ok installed\nVersion: %s\n\n" % pam)
+
+
+def with_closing(number, line):
+    """Sessions that logind holds on to, on a release whose pam asks logind."""
+    host = with_logins(line=line, pam="1.7.0-5").remove("/run/utmp").directory("/run/systemd/sessions")
+    for each in range(1, number + 1):
+        host.file("/run/systemd/sessions/%d" % each, (FILE % ("closing", each, 100000 + each, (NOW - 5000) * 1e6)).replace("=background", "=user"))
+    return host
+
+
+@pytest.mark.case("PH-SES-006", "fires")
+@pytest.mark.parametrize("host, counted, ended", [
+    (with_logins(entry(700), entry(701)), 2, 1),  # 700 is a daemon that got the number later
+    (with_logins(entry(700), entry(700), entry(700)), 3, 3),
+    (with_logins(entry(9), entry(8), line="* - maxsyslogins 2"), 2, 2),
+    (with_closing(2, "oracle - maxlogins 2"), 2, 2),
+], ids=["one reused", "reused", "all logins", "logind"])
+def test_logins_that_ended_use_up_the_limit(host, counted, ended):
+    """As su on a real host, with such entries."""
+    finding = judge(host, "PH-SES-006").only("fail")
+    assert "The next login of oracle is refused: /etc/security/limits.conf:1 allows 2 logins, %d are counted, and %d of these ended" % (
+        counted, ended) in finding["message"]
+
+
+@pytest.mark.case("PH-SES-006", "silent")
+@pytest.mark.parametrize("host", [
+    with_logins(entry(9), entry(8), entry(6)),  # pam_limits passes over those without a process
+    with_logins(entry(701), entry(701)), with_logins(entry(700)), with_logins(entry(700, "other"), entry(700, "other")),
+    with_logins(entry(700, kind=8), entry(700, kind=8)), with_logins(entry(700, since=NOW - 2 * UPTIME), entry(700, since=NOW - 2 * UPTIME)),
+    with_logins(entry(700), entry(700), line=""), with_logins(entry(700), entry(700), line="oracle - maxlogins 3"),
+    with_logins(entry(700), entry(700), line="root - maxlogins 2"), with_logins(entry(700), entry(700), pam="1.7.0-5"),
+    with_logins(entry(700), entry(700), stack="session required pam_unix.so\n"), with_closing(2, "oracle - maxlogins 3"),
+], ids=["no process", "live", "one", "other", "dead", "clock", "no limit", "room", "root", "logind is asked", "no pam_limits", "room in logind"])
+def test_entries_that_nobody_counts_or_with_room(host):
+    assert judge(host, "PH-SES-006").status == "pass"
+
+
+def test_a_snapshot_does_not_tell_where_people_came_from():
+    data = entry(700) + entry(701)
+    kept = without_secrets("/run/utmp", data)
+    assert len(kept) == len(data) and b"10.9.8.7" not in kept and b"oracle" in kept
+    assert without_secrets("/run/utmp", b"10.9.8.7") == b""
+
+
 @pytest.mark.case("PH-SES-006", "unreadable")
 def test_an_unreadable_schedule_is_unknown():
     assert judge(SimulatedHost().forbid("/run/systemd/shutdown/scheduled"), "PH-SES-006").status == "unknown"
     assert judge(SimulatedHost().file("/run/systemd/shutdown/scheduled", "USEC=soon\n"), "PH-SES-006").status == "unknown"
+    assert judge(SimulatedHost().forbid("/etc/nologin"), "PH-SES-006").status == "unknown"
+    assert judge(with_logins(entry(700)).forbid("/run/utmp"), "PH-SES-006").status == "unknown"
+    assert judge(with_logins(b"x" * 100), "PH-SES-006").status == "unknown"

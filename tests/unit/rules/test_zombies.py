@@ -1,6 +1,7 @@
 """PH-ZMB through audit()."""
 
 import pytest
+from pidhygiene.restarts import longest_pause
 from simulated import SimulatedHost, judge
 
 SIGCHLD = 0x10000
@@ -100,14 +101,62 @@ def test_a_pool_that_ended_at_once_is_no_growth():
     assert judge(host, "PH-ZMB-002").status == "pass"
 
 
-def test_marks_of_this_boot_show_growth():
-    host = leaking(300, spread=False).process(700, 1, "bash", uid=500, nproc=(1000, 1000))
-    start = int((host.boot - 86400) * 100)
-    marks = {"version": 1, "boot_id": "3a9c4a5e-0000-4000-8000-000000000001", "wall": host.wall - 3600, "boot": host.boot - 3600,
-             "zombies": {"8102@%d" % start: 200}}
-    assert "from the marks of the last audit" in judge(host, "PH-ZMB-002", previous=marks).only("fail")["message"]
-    other_boot = dict(marks, boot_id="another")
-    assert judge(host, "PH-ZMB-002", previous=other_boot).status == "pass"
+DAYS = 86400.0
+
+
+def late_leak(births, *points, boot_id="3a9c4a5e-0000-4000-8000-000000000001", parent="8102"):
+    """A parent of nine days with a zombie started at each of ``births``, in seconds ago, and what audits saw: (seconds ago, count)."""
+    host = leaking(0, parent_start=9 * DAYS).process(700, 1, "bash", uid=500, nproc=(1000, 1000))
+    for index, born in enumerate(births):
+        host.process(10000 + index, 8102, "ora", "Z", uid=500, start=born, dead=min(born, 3600.0), cgroup="/system.slice/VRTSralus.service")
+    who = "%s@%d" % (parent, int((host.boot - 9 * DAYS) * 100))
+    return host, {"version": 1, "boot_id": boot_id, "wall": host.wall - 3600, "boot": host.boot - 3600, "zombies": {who: 100},
+                  "zombie_history": {who: [[host.boot - ago, count] for ago, count in points]}}
+
+
+def steadily(since, count):
+    return [since * (index + 1) / count for index in range(count)]
+
+
+WATCHED = ((1.9 * DAYS, 10), (1.2 * DAYS, 100), (0.5 * DAYS, 200))
+
+
+@pytest.mark.case("PH-ZMB-002", "fires")
+def test_a_leak_that_began_late_is_seen_by_three_audits_over_a_day():
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED)
+    finding = judge(host, "PH-ZMB-002", previous=marks).only("fail")
+    assert "beremote (8102) leaks 153 zombies a day (from the marks of earlier audits)" in finding["message"]
+
+
+@pytest.mark.case("PH-ZMB-002", "silent")
+@pytest.mark.parametrize("births, points", [
+    (steadily(2 * DAYS, 300), ()), (steadily(2 * DAYS, 300), WATCHED[:1]),  # no history; two looks
+    (steadily(0.3 * DAYS, 300), ((0.25 * DAYS, 50), (0.1 * DAYS, 200))),  # the rising edge of a tooth: watched for hours alone
+    (steadily(0.3 * DAYS, 300), ((1.9 * DAYS, 10), (1.2 * DAYS, 100), (0.1 * DAYS, 200))),  # crest over crest, emptied between
+    (steadily(2 * DAYS, 300)[:280], ((1.9 * DAYS, 100), (1.2 * DAYS, 120))),  # old ones go: a pool
+    ([2 * DAYS] * 100 + steadily(0.2 * DAYS, 200), ((1.9 * DAYS, 100), (1.2 * DAYS, 100))),  # a burst now
+    ([2 * DAYS] * 100 + [1.1 * DAYS] * 200, ((1.9 * DAYS, 100), (1.0 * DAYS, 300))),  # a burst then, and a plateau since
+], ids=["no marks", "two points", "one tooth", "sawtooth", "pool", "burst", "plateau"])
+def test_two_points_of_a_sawtooth_are_no_growth(births, points):
+    host, marks = late_leak(births, *points)
+    assert judge(host, "PH-ZMB-002", previous=marks).status == "pass"
+
+
+def test_history_is_of_this_boot_and_this_parent_and_well_formed():
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED, boot_id="another")
+    assert judge(host, "PH-ZMB-002", previous=marks).status == "pass"
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED, parent="8103")
+    assert judge(host, "PH-ZMB-002", previous=marks).status == "pass"
+    for broken in (7, {"8102@1": 3}, {key: [[1], "x", [None, 2]] for key in marks["zombies"]}):
+        assert judge(late_leak(steadily(2 * DAYS, 300))[0], "PH-ZMB-002", previous=dict(marks, zombie_history=broken)).status == "pass"
+
+
+def test_marks_remember_two_days_however_often_one_looks():
+    host, marks = late_leak(steadily(2 * DAYS, 300), *WATCHED)
+    (row,) = judge(host, "PH-ZMB-002", previous=marks).result["marks"]["zombie_history"].values()
+    assert [count for _moment, count in row] == [10, 100, 200, 300]
+    (again,) = judge(host, "PH-ZMB-002", previous=dict(marks, zombie_history={key: row for key in marks["zombies"]})).result["marks"]["zombie_history"].values()
+    assert again == row, "a look a moment later adds nothing"
 
 
 @pytest.mark.case("PH-ZMB-002", "unreadable")
@@ -235,6 +284,57 @@ def test_a_restart_without_zombies_hides_nothing():
     assert judge(other, "PH-ZMB-007").status == "pass"
 
 
+def restarted_by_timer(schedule="OnCalendar=Sat 14:00", command="/usr/bin/systemctl try-restart VRTSralus.service", limit=16384, count=300, active=True):
+    host = leaking(count).process(700, 1, "bash", uid=500, nproc=(limit, limit), cgroup="/user.slice/user-500.slice/session-1.scope")
+    host.unit("fresh.timer", ActiveState="active" if active else "inactive").file("/etc/systemd/system/fresh.timer", "[Timer]\n%s\n" % schedule)
+    return host.file("/etc/systemd/system/fresh.service", "[Service]\nType=oneshot\nExecStart=%s\n" % command)
+
+
+def restarted_by_age(seconds="7d", limit=16384, count=300):
+    host = leaking(count).process(700, 1, "bash", uid=500, nproc=(limit, limit), cgroup="/user.slice/user-500.slice/session-1.scope")
+    host.unit("VRTSralus.service", MainPID=8102, Restart="always", RuntimeMaxUSec=7 * 86400 * 10 ** 6, ControlGroup="/system.slice/VRTSralus.service")
+    return host.file("/etc/systemd/system/VRTSralus.service", "[Service]\nExecStart=/opt/x\nRestart=always\nRuntimeMaxSec=%s\n" % seconds)
+
+
+@pytest.mark.case("PH-ZMB-007", "fires")
+@pytest.mark.parametrize("host, limit, text", [
+    (restarted_by_timer, 16384, "fresh.timer restarts VRTSralus every 7.0 d to hide a leak"),
+    (restarted_by_age, 16384, "RuntimeMaxSec= restarts VRTSralus.service every 7.0 d to hide a leak"),
+])
+def test_timers_and_runtime_limits_hide_leaks_too(host, limit, text):
+    assert text in judge(host(limit=limit), "PH-ZMB-007").only("warn")["message"]
+    finding = judge(host(limit=1500), "PH-ZMB-007").only("fail")
+    assert finding["severity"] == "HIGH" and "less than twice the interval" in finding["message"]
+
+
+def test_a_schedule_of_another_form_warns_and_never_fails():
+    assert "fresh.timer restarts VRTSralus to hide" in judge(restarted_by_timer("OnCalendar=*:0/7..59", limit=1500), "PH-ZMB-007").only("warn")["message"]
+
+
+def test_an_owned_restart_fails_only_when_it_comes_too_late():
+    owned = {"restarts": {"owned": ["VRTSralus.service"]}}
+    for host in (restarted_by_timer, restarted_by_age, hidden_leak):
+        assert judge(host(), "PH-ZMB-007", owned).status == "pass"
+        assert judge(host(limit=1500), "PH-ZMB-007", owned).only("fail")
+
+
+@pytest.mark.case("PH-ZMB-007", "silent")
+@pytest.mark.parametrize("host", [
+    restarted_by_timer(count=2), restarted_by_timer(command="/usr/bin/systemctl restart nginx.service"), restarted_by_timer(active=False),
+    restarted_by_timer(command="/usr/bin/systemctl reload VRTSralus.service"), restarted_by_age(count=2)])
+def test_timers_that_restart_others_or_nothing(host):
+    assert judge(host, "PH-ZMB-007").status == "pass"
+
+
+@pytest.mark.parametrize("lines, days", [
+    (["OnCalendar=daily"], 1), (["OnCalendar=Sat *-*-* 14:00:00"], 7), (["OnCalendar=mon..fri 02:00"], 3), (["OnCalendar=sat,sun"], 6),
+    (["OnCalendar=fri..mon 1:00"], 4), (["OnCalendar=*-*-01 04:00"], 31), (["OnCalendar=weekly", "OnCalendar=04:00"], 1),
+    (["OnBootSec=5min", "OnUnitActiveSec=12h"], 0.5), (["OnBootSec=1d"], None), (["OnCalendar=Mon *-*-1..7 4:00"], None), (["OnCalendar=2027-01-01"], None)])
+def test_the_longest_pause_of_a_timer(lines, days):
+    assert longest_pause(lines) == (days * 86400 if days is not None else None)
+
+
 @pytest.mark.case("PH-ZMB-007", "unreadable")
 def test_unreadable_crontab():
     assert judge(hidden_leak().forbid("/etc/crontab"), "PH-ZMB-007").status == "unknown"
+    assert judge(restarted_by_timer().forbid("bus"), "PH-ZMB-007").status == "unknown"

@@ -135,6 +135,15 @@ def all_threads(evidence: Any) -> Optional[Budget]:
     return Budget("threads-max", "this machine", budgets.tasks, budgets.threads_max, "/proc/sys/kernel/threads-max")
 
 
+def threads_for_memory(evidence: Any) -> Optional[int]:
+    """As many tasks as the kernel itself would allow for the memory there is: their stacks take an eighth of it (kernel/fork.c set_max_threads)."""
+    if not evidence.budgets.memory_kib:
+        return None
+    machine = evidence.processes.machine
+    stack = max(16, machine.page_size // 1024) if machine.word_bits == 64 else 8  # KiB, THREAD_SIZE
+    return int(evidence.budgets.memory_kib // (8 * stack))
+
+
 def group_budgets(evidence: Any, path: str) -> List[Budget]:
     """Every limited group from this one up to the root, innermost first."""
     mount = evidence.cgroups.hierarchy.pids_mount or ""

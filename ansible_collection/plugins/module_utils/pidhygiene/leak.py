@@ -2,55 +2,53 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast a parent leaks zombies, and when that will refuse a fork. Pure."""
 
+import bisect
 from typing import Any, NamedTuple, Optional, Sequence
 
 from . import marks
 from .readers.zombies import Brood
 
 SAME_AGE = 0.25  # the oldest zombie must have been started in this first part of the parent's life
-WINDOWS = 3  # equal parts of the time since the oldest birth, each of which must hold births
+WINDOWS = 3  # equal parts of the time that is looked at, each of which must hold births
+
+
+HISTORY_S = 86400.0  # that audits must have watched it for: reapers that come once a night are no rare sight
 
 
 class Leak(NamedTuple):
     per_day: float
-    source: str  # "start times of its zombies" or "marks of the last audit"
+    source: str  # "start times of its zombies" or "marks of earlier audits"
 
 
 def of_brood(evidence: Any, brood: Brood) -> Optional[Leak]:
     """The rate of an unbounded leak, or None: bounded, too recent, or not to be told.
 
-    Two independent ways, and only when they can be trusted: the marks of the last audit show growth of the same parent;
-    or the start times of its zombies reach back to the parent's own start and fill at least three equal windows.
-    Batch reapers, pools and sawtooths fail both.
+    Two independent ways, and both want births in three equal windows. Either these reach back to the parent's own start; or three
+    audits or more, over a day or more, have seen that none of the same parent's zombies ever went away.
+    Batch reapers, pools and sawtooths fail both, on whichever two points of a tooth one looks.
     """
-    remembered = _from_marks(evidence, brood)
-    if remembered is not None:
-        return remembered
     table = evidence.processes
-    parent_born = brood.parent.start / float(table.machine.ticks_per_second)
-    return _from_births(brood.births, parent_born, table.clock.boot)
+    now, parent_born = table.clock.boot, brood.parent.start / float(table.machine.ticks_per_second)
+    births = brood.births
+    if len(births) >= WINDOWS * 2 and births[0] - parent_born <= SAME_AGE * (now - parent_born) and _fills_windows(births, births[0], now):
+        return Leak(len(births) * 86400.0 / (now - births[0]), "start times of its zombies")
+    return _from_marks(evidence, brood, now)
 
 
-def _from_marks(evidence: Any, brood: Brood) -> Optional[Leak]:
-    elapsed = marks.seconds_since(evidence)
-    if elapsed is None or elapsed < 60:
+def _from_marks(evidence: Any, brood: Brood, now: float) -> Optional[Leak]:
+    points = marks.zombie_history(evidence, brood.parent)
+    if len(points) < 2 or now - points[0][0] < HISTORY_S:
         return None
-    before = evidence.previous.get("zombies", {}).get(marks.identity(brood.parent))
-    if before is None or brood.persistent <= before:
+    since, before = points[0]
+    gone = any(bisect.bisect_right(brood.births, moment) < count for moment, count in points)
+    if gone or brood.persistent <= before or not _fills_windows(brood.births, since, now):
         return None
-    return Leak((brood.persistent - before) * 86400.0 / elapsed, "marks of the last audit")
+    return Leak((brood.persistent - before) * 86400.0 / (now - since), "marks of earlier audits")
 
 
-def _from_births(births: Sequence[float], parent_born: float, now: float) -> Optional[Leak]:
-    if len(births) < WINDOWS * 2:
-        return None
-    life, span = now - parent_born, now - births[0]
-    if life <= 0 or span < 60 or births[0] - parent_born > SAME_AGE * life:
-        return None
-    filled = {min(WINDOWS - 1, int((birth - births[0]) * WINDOWS / span)) for birth in births}
-    if len(filled) < WINDOWS:
-        return None
-    return Leak(len(births) * 86400.0 / span, "start times of its zombies")
+def _fills_windows(births: Sequence[float], since: float, now: float) -> bool:
+    span = now - since
+    return span >= 60 and len({min(WINDOWS - 1, int((birth - since) * WINDOWS / span)) for birth in births if birth >= since}) == WINDOWS
 
 
 def days_left(free: int, leak: Leak) -> float:

@@ -5,15 +5,17 @@
 Marks hold identities (pid and start time, inode of a cgroup) so that nothing is compared with a stranger of the same number.
 """
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import facts_time
 from .model import UNLIMITED
+from .readers.stuck import alike
 from .text import shown
 
 SOURCES = ("boot_id", "clock", "processes", "details", "zombies", "cgroups", "stuck", "units")
 VERSION = 1
 MOST = 200  # rows of each kind
+APART_S, MOST_POINTS = 6 * 3600.0, 9  # of a history of zombies: two days
 
 
 def usable(previous: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
@@ -34,6 +36,9 @@ def collect(evidence: Any) -> Dict[str, Any]:
         found["zombies"] = {
             identity(brood.parent): brood.persistent for brood in evidence.zombies.broods[:MOST] if brood.persistent
         }
+        found["zombie_history"] = {
+            identity(brood.parent): _watched(evidence, brood) for brood in evidence.zombies.broods[:MOST] if brood.persistent
+        }
     if evidence.has("details") and evidence.has("processes"):
         found["open_files"] = _open_files(evidence)
     if evidence.has("time_zone"):
@@ -49,6 +54,23 @@ def collect(evidence: Any) -> Dict[str, Any]:
             for path, group in sorted(evidence.cgroups.groups.items())[:MOST] if group.refused
         }
     return found
+
+
+def _watched(evidence: Any, brood: Any) -> List[List[float]]:
+    """Moments and counts, thinned: frequent audits must not shorten what is remembered."""
+    points = [[moment, count] for moment, count in zombie_history(evidence, brood.parent)]
+    now = round(evidence.processes.clock.boot, 3)
+    if not points or now - points[-1][0] >= APART_S:
+        points.append([now, brood.persistent])
+    return points[-MOST_POINTS:]
+
+
+def zombie_history(evidence: Any, parent: Any) -> List[Tuple[float, int]]:
+    """(seconds since boot, persistent zombies) of this very parent as earlier audits of this boot saw them, oldest first."""
+    rows = evidence.previous.get("zombie_history") if same_boot(evidence) else None
+    points = rows.get(identity(parent)) if isinstance(rows, dict) else None
+    return [(row[0], row[1]) for row in points if isinstance(row, (list, tuple)) and len(row) == 2
+            and all(isinstance(each, (int, float)) for each in row)] if isinstance(points, list) else []
 
 
 def _open_files(evidence: Any) -> Dict[str, int]:
@@ -67,7 +89,7 @@ def _stuck(evidence: Any) -> Dict[str, int]:
     found: Dict[str, int] = {}
     for task in evidence.stuck.tasks:
         detail = evidence.details.of.get(task.process.pid) if evidence.has("details") else None
-        key = "%s|%s" % (shown(task.process.comm), (detail.unit if detail else None) or "")
+        key = "%s|%s" % (shown(task.process.comm), alike((detail.unit_label if detail else None) or ""))
         found[key] = found.get(key, 0) + 1
     return dict(sorted(found.items())[:MOST])
 

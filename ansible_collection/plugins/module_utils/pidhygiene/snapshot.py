@@ -16,6 +16,7 @@ from typing import Any, Callable, Dict, List, Sequence, Type
 from . import __version__
 from . import host as hosts
 from .host import Clock, ClockState, Effort, FileStat, Host, HostError, JournalPage, Machine, NotRecorded
+from .readers import utmp
 from .text import masked
 
 SCHEMA = "pidhygiene.snapshot/1"
@@ -204,6 +205,8 @@ def without_secrets(path: str, data: bytes) -> bytes:
         return b"\n".join(_masked_line(line) for line in _ENVIRONMENT.sub(_time_zone_only, data).split(b"\n"))
     if path.startswith(CRONTABS):
         return b"\n".join(_masked_line(line) for line in data.split(b"\n"))
+    if path == utmp.PATH:
+        return utmp.without_hosts(data)
     if path.endswith(("/shadow", "/passwd")):
         return b"\n".join(_without_password(line) for line in data.split(b"\n"))
     if path.startswith(SHELL_SETTINGS) and path != "/etc/sysconfig/clock":

@@ -6,10 +6,14 @@ Facts: kernel/cgroup/pids.c. A task is charged at fork and uncharged when it is 
 ``cgroup.procs`` does not list zombies. The root group has no limit files, but for the one that a cgroup namespace shows as root.
 """
 
+import re
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from ..host import Host, HostError, Missing, NotRecorded, unescape_mount
 from ..model import UNLIMITED, Gap
+
+
+USER_MANAGER = re.compile(r"user@([0-9]+)\.service\Z")
 
 
 class Hierarchy(NamedTuple):
@@ -106,6 +110,18 @@ def unit_of(path: str) -> Optional[str]:
             continue
         return name if name.endswith((".service", ".scope", ".socket", ".mount", ".swap")) else None
     return None
+
+
+def user_unit_of(path: str) -> Optional[str]:
+    """user@1001.service/app.slice/web.service: the unit of a user's manager that a group belongs to, as systemd's cg_path_get_user_unit. None for all else."""
+    parts = [part for part in path.split("/") if part]
+    at = next((number for number, part in enumerate(parts) if not part.endswith(".slice")), None)
+    if at is None or not USER_MANAGER.match(parts[at]):
+        return None
+    for end in range(at + 1, len(parts)):
+        if not parts[end].endswith(".slice"):
+            return "/".join(parts[at:end + 1]) if parts[end].endswith((".service", ".scope", ".socket", ".mount", ".swap")) else None
+    return "/".join(parts[at:]) if len(parts) > at + 1 else None
 
 
 def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:

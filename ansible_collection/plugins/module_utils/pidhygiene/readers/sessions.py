@@ -12,7 +12,7 @@ from ..model import Gap
 
 SESSIONS = "/run/systemd/sessions"
 TRANSIENT = "/run/systemd/transient"
-NO_LOGIN = "/run/nologin"
+NO_LOGIN = ("/run/nologin", "/etc/nologin")  # in the order in which pam_nologin looks for them
 SCHEDULED = "/run/systemd/shutdown/scheduled"
 CONFIG = "logind.conf"
 CONFIG_FOLDERS = ("/etc/systemd", "/run/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd")
@@ -38,7 +38,7 @@ class Sessions(NamedTuple):
     maximum: int
     maximum_from: str  # file; "" : built in
     scopes: Tuple[str, ...]  # session-*.scope that systemd still has a transient unit file of
-    no_login_since: Optional[float]  # seconds since the epoch: ctime of the file; None: logins are not blocked
+    no_login: Tuple[Tuple[str, float], ...]  # files that block logins, and their ctimes, seconds since the epoch
     shutdown_at: Optional[float]  # seconds since the epoch
     shutdown_mode: str
     gaps: Tuple[Gap, ...]  # about sessions
@@ -65,15 +65,16 @@ def read(host: Host) -> Sessions:
             gaps.append(Gap(path, "not in the form of logind's session files"))
     maximum, source = _maximum(host, gaps)
     scopes = tuple(name for name in _names(host, TRANSIENT, gaps) or () if name.startswith("session-") and name.endswith(".scope"))
-    since = None
-    try:
-        since = host.stat(NO_LOGIN).ctime
-    except Missing:
-        pass
-    except HostError as error:
-        blocking.append(Gap(NO_LOGIN, error.reason))
+    no_login = []
+    for path in NO_LOGIN:
+        try:
+            no_login.append((path, host.stat(path).ctime))
+        except Missing:
+            pass
+        except HostError as error:
+            blocking.append(Gap(path, error.reason))
     at, mode = _scheduled(host, blocking)
-    return Sessions(names is not None, tuple(sessions), maximum, source, scopes, since, at, mode, tuple(gaps), tuple(blocking))
+    return Sessions(names is not None, tuple(sessions), maximum, source, scopes, tuple(no_login), at, mode, tuple(gaps), tuple(blocking))
 
 
 def parse(name: str, text: str) -> Session:

@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import scheduled_restart, time_zone, unit_limits
+from . import dedupe, kernel_limits, pam_limits_line, reap, restart, scheduled_restart, time_zone, unit_limits
 
 REMEDIES = (
+    kernel_limits.REMEDY,
+    pam_limits_line.REMEDY,
     scheduled_restart.REMEDY,
     time_zone.REMEDY,
     unit_limits.REMEDY,
+    reap.REMEDY,
+    dedupe.REMEDY,
+    restart.REMEDY,
 )
 
 BY_NAME = {remedy.name: remedy for remedy in REMEDIES}

@@ -20,9 +20,11 @@ from ..readers.cron import ANACRON
 from ..restarts import OWN, SHORTEST_S
 from ..text import masked, shown
 from . import cron_lines, firing, manager
+from .crowded import refuse_crowded
 from .files import PutFile, PutLink, existing
 from .model import MIXED, NEW, OLD, Difference, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
-from .unit_limits import ABSENT, PRESENT, PROTECTED, refuse_crowded, refuse_unusable
+from .protected import refuse_protected
+from .unit_limits import ABSENT, PRESENT, refuse_unusable
 
 FOLDER = "/etc/systemd/system/"
 WANTS = FOLDER + "timers.target.wants/"
@@ -230,9 +232,7 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
 def _present(host: Host, evidence: Any, given: Dict[str, Any]) -> Proposal:
     unit, own = given["unit"], own_name(given["unit"])
     refuse_unusable(unit, manager.properties(("LoadState",), unit))
-    if unit.rpartition(".")[0].partition("@")[0] in PROTECTED and not given["restart_protected"]:
-        raise Refused("%s is not restarted on schedule without being told so (it is a database, a container engine, or what people log in with): set "
-                      "restart_protected" % unit)
+    refuse_protected(unit, given["restart_protected"], "restart it in a window of its own")
     texts = _texts(evidence)
     line = _taken_over(evidence, given, texts)
     schedule = _schedule(host, given, line)

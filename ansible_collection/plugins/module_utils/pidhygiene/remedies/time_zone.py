@@ -25,7 +25,7 @@ from .files import PutFile, PutLink, existing
 from .manager import Restart
 from .model import MIXED, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
 from .running import same_process
-from .unit_limits import PROTECTED
+from .protected import PROTECTED
 
 PRESENT = "present"
 CACHED, NONE = "cached", "none"

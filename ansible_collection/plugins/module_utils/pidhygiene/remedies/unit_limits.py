@@ -16,8 +16,10 @@ from ..readers import unit_files
 from ..readers.pam_stack import NEVER
 from ..readers.unit_syntax import LIMITS, BadValue, Limit, parse_limit, parse_tasks_max
 from . import manager
+from .crowded import refuse_crowded
 from .files import PutFile
 from .model import Parameter, Proposal, Refused, Remedy, Step, clean
+from .protected import refuse_protected
 from .running import ProcessLimit
 
 PRESENT, ABSENT = "present", "absent"
@@ -27,11 +29,6 @@ SOURCES = ("units", "details", "processes", "cgroups", "budgets", "users", "user
 PROPERTIES = ("Id", "LoadState", "ActiveState", "MainPID", "ControlGroup", "TasksMax", "KillMode", "User", "PAMName", "Type", "NeedDaemonReload",
               "DropInPaths", "FragmentPath") + tuple(key + half for key in unit_files.LIMIT_KEYS for half in ("", "Soft"))
 HEADER = "# Written by pidhygiene (unit_limits): it will be written again, so change the remedy, not this file.\n"
-# Restarting these stops more than themselves, or cannot be undone: only on demand.
-PROTECTED = ("postgresql", "mysql", "mariadb", "oracle", "mongod", "kubelet", "containerd", "docker", "crio", "salt-minion", "ssh", "sshd", "pacemaker",
-             "corosync", "dbus", "systemd-logind", "NetworkManager", "libvirtd")
-FEW = 16  # process numbers: with fewer left, systemd can neither run its generators nor start anything
-
 PARAMETERS = (
     Parameter("unit", "text", "The unit, with its type, as nginx.service or user-1000.slice.", required=True),
     Parameter("limits", "map", "Limit (nofile, nproc, memlock, core ...) to value: N, soft:hard or infinity; tasks to TasksMax=."),
@@ -203,15 +200,6 @@ def _refuse_pending(evidence: Any, given: Dict[str, Any], wanted: Wanted) -> Non
             wording.listed(waiting)))
 
 
-def refuse_crowded(evidence: Any) -> None:
-    """Errors: Refused while there are hardly any process numbers left. Needs budgets and processes."""
-    budgets = [budget for budget in (headroom.pid_numbers(evidence), headroom.all_threads(evidence)) if budget is not None]
-    for budget in budgets:
-        if budget.free < FEW:
-            raise Refused("%s: no process can start now, and a reload of systemd starts some; make room first (stop the unit that leaks, or raise the limit)"
-                          % budget.text())
-
-
 # -- the remedy ------------------------------------------------------------------------------------------------------
 
 
@@ -264,9 +252,7 @@ def _proposal(evidence: Any, given: Dict[str, Any], wanted: Wanted, seen: Dict[s
     elif given["apply"] == RUNNING:
         steps.extend(_while_running(evidence, wanted, seen))
     else:
-        if wanted.unit.rpartition(".")[0].partition("@")[0] in PROTECTED and not given["restart_protected"]:
-            raise Refused("%s is not restarted without being told so (it is a database, a container engine, or what people log in with): set "
-                          "restart_protected, or apply: next_start" % wanted.unit)
+        refuse_protected(wanted.unit, given["restart_protected"], "apply: next_start")
         steps.append(manager.Restart(wanted.unit, "limits are set when a process starts"))
     return Proposal(tuple(steps), tuple(notes))
 

@@ -39,7 +39,7 @@ SHELLS = frozenset("sh bash dash ash busybox".split())
 PROBES = 6  # zombies at least, before their start times are called regular
 
 
-def _name(container: Container) -> str:
+def name_of(container: Container) -> str:
     return "%s container %s" % (container.runtime, container.id[:12]) if container.known else "the pid namespace of %s (%d)" % (
         wording.base_name(container.command.program), container.init.pid)
 
@@ -47,7 +47,7 @@ def _name(container: Container) -> str:
 def _subject(container: Container) -> Subject:
     """Ids change with every container; runtime and what it runs stay. A machine that has a name keeps it."""
     named = container.id if container.runtime in ("nspawn", "lxc") else ""
-    return Subject("container", _name(container), "|".join((container.runtime, named) + container.command.arguments[:4])[:200]
+    return Subject("container", name_of(container), "|".join((container.runtime, named) + container.command.arguments[:4])[:200]
                    or container.command.program)
 
 
@@ -225,7 +225,7 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "containers without a limit of tasks"),
             "%s without any limit of tasks (%s): each can use up those of the host; set --pids-limit, podPidsLimit or TasksMax= of their slice." % (
-                wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([_name(each) for each in open_ended], 3)),
+                wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([name_of(each) for each in open_ended], 3)),
             evidence=tuple(Seen("%s%s/pids.max" % (evidence.cgroups.hierarchy.pids_mount or "", shown(each.group)), "max, up to the root")
                            for each in open_ended[:5]),
             references=("kernel/cgroup/pids.c",),
@@ -233,7 +233,8 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 
 @rule(
-    "PH-CTR-004", "Container init passes over SIGTERM", LOW, "every stop takes ten seconds and ends in a SIGKILL: data can be lost", NEEDS, USES,
+    "PH-CTR-004", "Container init passes over SIGTERM", MED, "every stop takes ten seconds and ends in a SIGKILL: data can be lost",
+    NEEDS, USES + ("stop_kills",),
 )
 def init_passes_over_sigterm(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Common in images, so information, once for each workload: the kernel drops signals that an init does not handle."""
@@ -241,6 +242,7 @@ def init_passes_over_sigterm(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if gaps:
         yield Unknown(gaps)
     known = [container for container in evidence.containers.containers if container.known]
+    yield from _killed_at_stop(evidence, known)
     if not known:
         yield NotApplicable("no container of a known runtime runs here")
     alike: Dict[str, List[Container]] = {}
@@ -253,6 +255,37 @@ def init_passes_over_sigterm(evidence: Any, policy: Any) -> Iterator[Verdict]:
             alike.setdefault(_subject(container).key, []).append(container)
     for key in sorted(alike):
         yield _passes_over(alike[key])
+
+
+def _killed_at_stop(evidence: Any, known: List[Container]) -> Iterator[Verdict]:
+    """A container that was restarted keeps its id; of others nothing but the id is left to name them by."""
+    if not evidence.has("stop_kills"):
+        return
+    log = evidence.stop_kills
+    if known and log.gaps:
+        yield Unknown(log.gaps)
+    by_id = {container.id: container for container in known if container.runtime == "docker"}
+    of_workload: Dict[str, List[Any]] = {}
+    subjects: Dict[str, Subject] = {}
+    for killed in log.killed:
+        container = by_id.get(killed.container) if killed.runtime == "docker" else None
+        subject = _subject(container) if container is not None else Subject("host", "containers killed at stop", "killed at stop|" + killed.runtime)
+        subjects.setdefault(subject.key, subject)
+        of_workload.setdefault(subject.key, []).append(killed)
+    for key in sorted(of_workload):
+        yield _killed(subjects[key], of_workload[key])
+
+
+def _killed(subject: Subject, killed: List[Any]) -> Finding:
+    names = sorted({each.container[:12] if each.runtime == "docker" else each.container for each in killed})
+    whom = shown(subject.id) if subject.type == "container" else "%s of %s (%s)" % (
+        wording.noun(len(names), "container"), killed[0].runtime, wording.listed(names, 3))
+    return Finding(
+        WARN, MED, subject._replace(key="stop|" + subject.key),
+        "%s %s killed at a stop %s in the last day, after %s: let the init handle SIGTERM, or give the stop as long as it needs (--stop-timeout)." % (
+            whom, "was" if len(names) == 1 else "were", wording.noun(len(killed), "time"), wording.duration(max(each.waited_s for each in killed))),
+        evidence=tuple(Seen("log", shown(each.message)) for each in killed[:3]), references=("man:docker-stop(1)", "man:pid_namespaces(7)"),
+    )
 
 
 def _handles_sigterm(container: Container) -> bool:

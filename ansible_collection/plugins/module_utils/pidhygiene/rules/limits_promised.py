@@ -10,7 +10,7 @@ from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
-from ..readers.limits_conf import CONFIG_FOLDER, GROUP, HARD, LIMIT, RLIMITS, SOFT, USER, Line, class_of
+from ..readers.limits_conf import GROUP, HARD, LIMIT, RLIMITS, SOFT, USER, Line, class_of
 from ..readers.pam_stack import ALWAYS, NEVER, REFUSED, SOMETIMES
 from ..text import shown
 
@@ -459,8 +459,7 @@ def _override_finding(evidence: Any, unit: Any, item: str, running: Tuple[int, i
         "%s runs with %s %s although %s sets %s, because it opens a session of %s and %s; write \"%s - %s %s\" into limits.d." % (
             unit.id, item, _pair(running), shown(place), _pair(wanted), shown(unit.pam_name), why, shown(user), item, _in_units_of_limits_conf(item, wanted)),
         evidence=tuple(seen + ([sessions.seen(line)] if line is not None else [])), confidence="high" if explained else MEDIUM_CONFIDENCE,
-        remedy=Remedy("pam_limits_line", (("file", CONFIG_FOLDER + "/zz-pidhygiene.conf"),
-                                          ("line", "%s - %s %s" % (user, item, _in_units_of_limits_conf(item, wanted))))),
+        remedy=Remedy("pam_limits_line", (("domain", user), ("type", "-"), ("item", item), ("value", _in_units_of_limits_conf(item, wanted)))),
         references=("man:systemd.exec(5)", "man:pam_limits(8)"),
     )
 

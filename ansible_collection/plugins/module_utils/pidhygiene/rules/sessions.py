@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-SES: sessions that logind never lets go, what they cost, and what keeps people from logging in."""
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from .. import wording
 from ..model import (
@@ -10,13 +10,16 @@ from ..model import (
 )
 from ..readers.crontab import runs_per_hour
 from ..readers.pam_stack import ALWAYS, SOMETIMES
-from ..readers.sessions import NO_LOGIN, SCHEDULED, SESSIONS, TRANSIENT
+from ..readers.sessions import SCHEDULED, SESSIONS, TRANSIENT
+from ..readers.utmp import PATH
+from ..sessions import logins, of_user, text_of
 from ..text import shown
 
 LOGIND = Subject("unit", "systemd-logind.service")
 NEARLY_FULL = 0.95  # of SessionsMax: new sessions are refused any moment
 PER_SESSION_KIB = 50
 MANY_LEAKED = 10  # sessions of cron: it leaks, whatever its rate
+STEP_S = 60.0  # a clock may have been set since a login
 NO_LOGIND = "logind has not run here since boot"
 
 
@@ -183,7 +186,10 @@ def sessions_refused(evidence: Any, policy: Any) -> Iterator[Verdict]:
     )
 
 
-@rule("PH-SES-006", "Logins are blocked", HIGH, "nobody but root may log in", ("sessions", "clock"))
+@rule(
+    "PH-SES-006", "Logins are blocked", HIGH, "nobody but root may log in",
+    ("sessions", "clock"), ("utmp", "limits_conf", "users", "pam_stacks", "processes", "details"),
+)
 def logins_blocked(evidence: Any, policy: Any) -> Iterator[Verdict]:
     sessions, clock = evidence.sessions, evidence.clock
     if sessions.blocking_gaps:
@@ -198,21 +204,97 @@ def logins_blocked(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 shown(sessions.shutdown_mode) or "?", wording.duration(clock.wall - sessions.shutdown_at)),
             evidence=(Seen(SCHEDULED, "USEC=%d" % int(sessions.shutdown_at * 1e6)),),
         )
-    yield _no_login(sessions.no_login_since, clock, patience, coming) or Passed()
+    for path, since in sessions.no_login[:1] or (("", clock.wall),):  # the first is the one that PAM reads
+        yield _no_login(path, since, clock, patience, coming) or Passed()
+    yield from _too_many_logins(evidence)
 
 
-def _no_login(since: Optional[float], clock: Any, patience: float, coming: bool) -> Optional[Finding]:
-    if since is None or clock.boot <= patience:
-        return None
+def _no_login(path: str, since: float, clock: Any, patience: float, coming: bool) -> Optional[Finding]:
     age = max(0.0, clock.wall - since)
-    if age <= patience:
+    if age <= patience or clock.boot <= patience:
         return None
     if coming:
-        return Finding(INFO, SEVERITY_INFO, Subject("file", NO_LOGIN), "%s blocks logins until the shutdown that is scheduled." % NO_LOGIN,
-                       evidence=(Seen(NO_LOGIN, "exists"),))
+        return Finding(INFO, SEVERITY_INFO, Subject("file", path), "%s blocks logins until the shutdown that is scheduled." % path,
+                       evidence=(Seen(path, "exists"),))
     return Finding(
-        FAIL, HIGH, Subject("file", NO_LOGIN),
-        "%s has blocked all logins but root's for %s, and no shutdown is scheduled: remove it, and look at systemd-user-sessions.service." % (
-            NO_LOGIN, wording.duration(age)),
-        evidence=(Seen(NO_LOGIN, "exists"),), references=("man:pam_nologin(8)",),
+        FAIL, HIGH, Subject("file", path),
+        "%s has blocked all logins but root's for %s, and no shutdown is scheduled: remove it%s." % (
+            path, wording.duration(age), ", and look at systemd-user-sessions.service" if path.startswith("/run/") else ""),
+        evidence=(Seen(path, "exists"),), references=("man:pam_nologin(8)",),
     )
+
+
+class _Counted(NamedTuple):
+    """A login as pam_limits counts it."""
+
+    user: str
+    seen: Seen
+    running: bool  # some process has its number: else maxlogins passes it over, maxsyslogins does not
+    over: bool  # nobody is logged in with it any more
+
+
+def _too_many_logins(evidence: Any) -> Iterator[Verdict]:
+    """Whom pam_limits refuses because of logins that have ended. It asks logind where it is built so (Debian from 1.7.0), else utmp."""
+    if not all(evidence.has(name) for name in ("utmp", "limits_conf", "users", "processes", "details")):
+        return
+    flavour = evidence.limits_conf.flavour
+    if flavour is None or not _limits_are_asked(evidence):
+        return
+    if flavour.version < (1, 6):
+        if evidence.utmp.gaps:
+            yield Unknown(evidence.utmp.gaps)
+        counted = [_of_utmp(evidence, login) for login in evidence.utmp.logins]
+    elif flavour.debian and flavour.version >= (1, 7):
+        counted = _of_logind(evidence)
+    else:
+        return  # whether it was built with logind cannot be told
+    if not any(each.over for each in counted):
+        return
+    for user in logins(evidence):
+        account = evidence.users.account(user.name)
+        if account is not None and account.uid != 0:
+            yield from _refused_login(user.name, of_user(evidence, account), counted)
+
+
+def _limits_are_asked(evidence: Any) -> bool:
+    stack = evidence.pam_stacks.of("sshd") if evidence.has("pam_stacks") else None
+    return stack is not None and stack.calls("pam_limits.so") in (ALWAYS, SOMETIMES)
+
+
+def _of_utmp(evidence: Any, login: Any) -> _Counted:
+    """A process that is younger than the login got the number later. Times from before the boot are of a clock that was set since."""
+    table = evidence.processes
+    process = table.processes.get(login.pid)
+    told = login.since > table.clock.wall - table.clock.boot
+    reused = process is not None and told and table.started_at(process) > login.since + STEP_S
+    return _Counted(login.user, Seen(PATH, "%s on %s, process %d %s" % (
+        shown(login.user), shown(login.line), login.pid, "does not exist" if process is None else "was started later" if reused else "runs")),
+        process is not None, process is None or reused)
+
+
+def _of_logind(evidence: Any) -> List[_Counted]:
+    dead = {session.id for session in leaked(evidence)}
+    return [
+        _Counted(session.user, Seen("%s/%s" % (SESSIONS, shown(session.id)), "%s, STATE=%s" % (shown(session.user), shown(session.state))),
+                 True, session.id in dead)
+        for session in evidence.sessions.sessions if session.kind.startswith("user")
+    ]
+
+
+def _refused_login(user: str, session: Any, counted: List[_Counted]) -> Iterator[Finding]:
+    """The next login is one more: it is refused when as many as may be are counted (pam_limits.c check_logins)."""
+    for item in ("maxlogins", "maxsyslogins"):
+        maximum, line = session.values.get(item, 0), session.winners.get((item, ""))
+        of_all = item == "maxsyslogins"
+        against = [each for each in counted if of_all or (each.user == user and each.running)]
+        over = [each for each in against if each.over]
+        if line is None or line.domain.startswith("%") or not over or not 0 < maximum <= len(against):
+            continue
+        yield Finding(
+            FAIL, HIGH, Subject("user", user, "logins|" + user),
+            "The next login of %s is refused: %s allows %s, %d are counted, and %d of these ended long ago: %s." % (
+                shown(user), line.place, wording.noun(maximum, "login"), len(against), len(over),
+                "empty %s, or take out their entries" % PATH if over[0].seen.source == PATH else "end them with loginctl terminate-session"),
+            evidence=(Seen(line.place, text_of(line)),) + tuple(each.seen for each in over[:5]),
+            references=("man:limits.conf(5)", "man:utmp(5)"),
+        )

@@ -11,6 +11,7 @@ from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..readers import cgroups
 from ..readers.unit_files import LATER_FILE, LIMIT_KEYS, SHADOWED, Ineffective, Setting, kind_of
 from ..text import masked, shown
 
@@ -302,7 +303,8 @@ def tasks_max_pressure(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
     share = group.current / float(group.maximum)
-    name = group.path.rsplit("/", 1)[-1] or "this container"
+    of_user = cgroups.user_unit_of(group.path)
+    name = of_user or group.path.rsplit("/", 1)[-1] or "this container"
     pod = _is_pod(group.path)
     failing = share >= policy["headroom.fail"] and not pod
     below = group.path.rstrip("/") + "/"
@@ -317,7 +319,7 @@ def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
         FAIL if failing else WARN, HIGH if failing else MED,
         Subject("unit", name, _stable(name)) if "." in name else Subject("cgroup", group.path),
         "%s has %d tasks of %d allowed (%s)%s: %s%s; %s." % (
-            shown(name), group.current, group.maximum, wording.percent(share), _set_by(source, tasks_max),
+            shown(wording.unit_name(evidence, name)), group.current, group.maximum, wording.percent(share), _set_by(source, tasks_max),
             "%d of them are zombies not yet reaped, " % zombies if zombies else "", _fillers(evidence, members), cure),
         evidence=(
             Seen(mount + group.path.rstrip("/") + "/pids.current", "%d" % group.current),
@@ -325,8 +327,8 @@ def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
             Seen("/proc/*/cgroup", "%s in live processes" % wording.noun(live, "task")),
         ) + ((Seen(source, tasks_max),) if source else ()),
         binding="pids.max of %s: %d of %d" % (group.path, group.current, group.maximum),
-        remedy=None if group.path == "/" else Remedy("reap", (("unit", name),), disruptive=True) if reap else Remedy(
-            "unit_limits", (("unit", name), ("tasks", 2 * group.maximum))),
+        remedy=None if group.path == "/" else Remedy("reap", wording.unit_parameters(evidence, name), disruptive=True) if reap else Remedy(
+            "unit_limits", wording.unit_parameters(evidence, name) + (("tasks", 2 * group.maximum),)),
         references=("man:systemd.resource-control(5)",),
     )
 

@@ -541,7 +541,10 @@ def _stale_daemons(evidence: Any, stale: Dict[str, List[Any]], sure: Any, change
 # -- the database, the jobs, the signs, the clock --------------------------------------------------------------------
 
 
-@rule("PH-TZ-008", "Zone database is stale", LOW, "governments change hours at short notice; high where a used zone has changed", NEEDS, ("packages",))
+@rule(
+    "PH-TZ-008", "Zone database is stale", LOW,
+    "governments change hours at short notice, and only the newest database of the fleet knows whether a zone in use is among them", NEEDS,
+)
 def database_stale(evidence: Any, policy: Any) -> Iterator[Verdict]:
     zone, wanted = evidence.time_zone, policy["zone.database_at_least"]
     source = zones.DIRECTORY + "/tzdata.zi"
@@ -555,7 +558,9 @@ def database_stale(evidence: Any, policy: Any) -> Iterator[Verdict]:
     elif wanted and zone.database < wanted:
         yield Finding(
             WARN, LOW, Subject("host", "zone database"), "The zone database is of release %s, others have %s: update tzdata, then look at PH-TZ-002 "
-            "and PH-TZ-007." % (shown(zone.database), wanted), (Seen(source, "version %s" % shown(zone.database)),))
+            "and PH-TZ-007." % (shown(zone.database), wanted),
+            (Seen(source, "version %s" % shown(zone.database)), Seen("policy", "zone.database_at_least: %s" % wanted)),
+            references=("man:zdump(8)", "https://www.iana.org/time-zones"))
     else:
         yield Passed()
     if not wanted:

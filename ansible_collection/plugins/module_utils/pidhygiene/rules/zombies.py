@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-ZMB: zombies, who does not reap them, and what they will exhaust."""
 
+import fnmatch
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, leak, marks, outside, wording
+from .. import headroom, leak, marks, outside, restarts, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -29,7 +30,7 @@ from ..model import (
 )
 from ..readers.zombies import AGE_STEPS_S, Brood, Reaping
 from ..restarts import SHORTEST_S
-from ..text import shown
+from ..text import masked, shown
 
 NEEDS = ("processes", "zombies", "details", "clock")
 USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id")
@@ -115,7 +116,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
             parts.append("full %s" % wording.ahead(leak.days_left(budget.free, rate)))
     return Finding(
         status, severity, subject,
-        "%s; %s." % (", ".join(parts), _cure(brood, unit)),
+        "%s; %s." % (", ".join(parts), _cure(evidence, brood, unit)),
         evidence=(
             Seen("/proc/%d/stat" % pid, "state %s, parent %d" % (brood.parent.state, brood.parent.ppid)),
             Seen("/proc/*/stat", "%d zombies with ppid %d, for example %s" % (brood.zombies, pid, ", ".join(map(str, brood.examples)))),
@@ -124,7 +125,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
         ),
         binding=budget.text() if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
-        remedy=Remedy("reap", (("mode", "restart"), ("parent", pid), ("unit", unit or "")), disruptive=True),
+        remedy=Remedy("reap", (("mode", "restart"), ("parent", pid)) + wording.unit_parameters(evidence, unit), disruptive=True),
         references=("man:wait(2)", "kernel/exit.c release_task"),
     )
 
@@ -135,14 +136,15 @@ def _ages(brood: Brood) -> str:
     return ", ".join("%d dead for at least %s" % (brood.dead_for(step), wording.duration(step)) for step in AGE_STEPS_S)
 
 
-def _cure(brood: Brood, unit: Optional[str]) -> str:
+def _cure(evidence: Any, brood: Brood, unit: Optional[str]) -> str:
     if brood.parent.state == "D":
         return "its parent is stuck in the kernel: a restart will hang, mend what it waits for first"
     if brood.parent.state in "Tt":
         return "continue the stopped parent (kill -CONT %d)" % brood.parent.pid
     if brood.parent.pid == 1:
         return "PID 1 must reap them (systemctl daemon-reexec)"
-    return "restart %s and have the leak fixed by its vendor" % unit if unit else "restart that program and have the leak fixed by its vendor"
+    whom = wording.restart_of(evidence, unit) if unit else "restart that program"
+    return "%s and have the leak fixed by its vendor" % whom
 
 
 @rule("PH-ZMB-002", "Zombie growth will hit a limit", HIGH, "an outage that can be forecast", NEEDS, USES)
@@ -175,7 +177,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
             ),
             binding=budget.text(),
             confidence=MEDIUM_CONFIDENCE,
-            remedy=_on_schedule(wording.unit_of(evidence, brood.parent.pid), _safe_interval(budget, brood, rate)),
+            remedy=_on_schedule(evidence, wording.unit_of(evidence, brood.parent.pid), _safe_interval(budget, brood, rate)),
         )
 
 
@@ -298,16 +300,16 @@ def _safe_interval(budget: Any, brood: Brood, rate: Any) -> float:
     return float(86400 * max(budget.limit - budget.used + brood.persistent, 0) / rate.per_day / 2)
 
 
-def _on_schedule(unit: Optional[str], interval_s: float = 0.0, instead_of: str = "") -> Optional[Remedy]:
-    """A restart in time, with an owner; none for what is no service, or leaks so fast that it must be mended or stopped."""
-    if not unit or not unit.endswith(".service") or 0 < interval_s < SHORTEST_S:
+def _on_schedule(evidence: Any, unit: Optional[str], interval_s: float, instead_of: str = "") -> Optional[Remedy]:
+    """A restart in time, with an owner; none for what is no service of the system, or leaks so fast that it must be mended or stopped."""
+    if not unit or not unit.endswith(".service") or len(wording.unit_parameters(evidence, unit)) > 1 or 0 < interval_s < SHORTEST_S:
         return None
     parameters: List[Tuple[str, Any]] = [("unit", unit)]
     if interval_s:
         parameters.append(("interval", int(interval_s)))
     if instead_of:
         parameters.append(("take_over", instead_of))
-    return Remedy("scheduled_restart", tuple(parameters), disruptive=True)
+    return Remedy("scheduled_restart", tuple(parameters), disruptive=True) if len(parameters) > 1 else None
 
 
 @rule(
@@ -322,14 +324,18 @@ def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 leaking.setdefault(name, brood)
     if evidence.cron.gaps:
         yield Unknown(evidence.cron.gaps)
-    for restart in evidence.cron.restarts():
+    if leaking and evidence.has("units") and evidence.units.gaps:
+        yield Unknown(evidence.units.gaps)
+    for restart in restarts.scheduled(evidence):
         hidden = leaking.get(_without_suffix(restart.service))
-        yield Passed() if hidden is None else _hidden_leak(evidence, restart, hidden)
+        yield Passed() if hidden is None else _hidden_leak(evidence, policy, restart, hidden)
 
 
 def _without_suffix(service: str) -> str:
     """VRTSralus.init, as vendors name their scripts in /etc/init.d → VRTSralus."""
-    return service[: -len(".init")] if service.endswith(".init") else service
+    for suffix in (".service", ".init"):
+        service = service[: -len(suffix)] if service.endswith(suffix) else service
+    return service
 
 
 def _service_names(evidence: Any, brood: Brood) -> List[str]:
@@ -340,22 +346,28 @@ def _service_names(evidence: Any, brood: Brood) -> List[str]:
     return sorted(names)
 
 
-def _hidden_leak(evidence: Any, restart: Any, brood: Brood) -> Finding:
+def _hidden_leak(evidence: Any, policy: Any, restart: Any, brood: Brood) -> Verdict:
+    """Whoever owns the restart knows of the leak; that it comes too late he may not know."""
     budget = _tightest(evidence, brood)
     rate = leak.of_brood(evidence, brood)
     unit, interval_s = wording.unit_of(evidence, brood.parent.pid), 0.0
-    status, message = WARN, "%s restarts %s every %s to hide a leak of zombies" % (
-        shown(restart.source), shown(restart.service), wording.duration(restart.interval_s))
+    every = " every %s" % wording.duration(restart.interval_s) if restart.interval_s is not None else ""
+    status, message = WARN, "%s restarts %s%s to hide a leak of zombies" % (shown(restart.job), shown(restart.service), every)
+    if restart.job == restart.service:
+        message = "RuntimeMaxSec= restarts %s%s to hide a leak of zombies" % (shown(restart.service), every)
     if budget is not None and rate is not None:
         days = (budget.limit - budget.used + brood.persistent) / rate.per_day
         message += ": at %.0f a day the limit (%s) is reached in %s" % (rate.per_day, budget.text(), wording.duration(86400 * days))
-        if restart.interval_s > 0.5 * 86400 * days:
+        if restart.interval_s is not None and restart.interval_s > 0.5 * 86400 * days:
             status, message = FAIL, message + ", less than twice the interval"
             interval_s = _safe_interval(budget, brood, rate)
+    names = (restart.service, restart.unit, _without_suffix(restart.service) + ".service")
+    if status == WARN and (restart.owner or any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in policy["restarts.owned"])):
+        return Passed()
     return Finding(
-        status, HIGH if status == FAIL else MED, Subject("job", "%s: %s" % (restart.source, restart.service)),
+        status, HIGH if status == FAIL else MED, Subject("job", "%s: %s" % (restart.job, restart.service)),
         message + "; have the leak fixed, and until then restart by threshold.",
-        evidence=(Seen(restart.source, restart.line),),
+        evidence=(Seen(restart.source, masked(restart.line)),) + ((Seen(restart.source, restart.when),) if restart.when else ()),
         confidence=MEDIUM_CONFIDENCE if rate else LOW_CONFIDENCE,
-        remedy=_on_schedule(unit, interval_s, restart.source),
+        remedy=_on_schedule(evidence, unit, interval_s, restart.job if restart.job == restart.source else ""),  # a line of cron
     )

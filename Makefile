@@ -12,7 +12,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requirement
 export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
 
-.PHONY: help audit test benchmark lint venv sanity clean
+.PHONY: help audit plan test benchmark lint venv sanity clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -21,6 +21,9 @@ help: ## show this
 audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to become root
 	@$(BIN)/python -c 'import os; [os.set_blocking(each, True) for each in (0, 1, 2)]'  # Ansible refuses others, which some terminals and runners hand down
 	@$(BIN)/ansible-playbook --inventory localhost, --connection local --extra-vars ansible_python_interpreter=$(abspath $(BIN)/python) $(ARGS) playbooks/audit.yml
+
+plan: $(VENV)/.audit ## a reviewable plan.yml that repairs what the last audit found
+	@PYTHONPATH=$(ENGINE) $(BIN)/python -m controller plan $(or $(ARGS),pidhygiene-report -o plan.yml)
 
 test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt
 	@$(BIN)/python -m pytest $(ARGS)

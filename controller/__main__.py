@@ -1,6 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results.
+"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results; ``plan DIR [-o PLAN]``: what would repair it.
 
 Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong usage, 100 findings at or above it.
 """
@@ -20,7 +20,8 @@ FOUND, BROKEN = 100, 1
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        return _report(options)
+        status: int = options.run(options)
+        return status
     except ModuleNotFoundError as error:
         sys.stderr.write("pidhygiene: %s is missing; install pidhygiene[controller]\n" % error.name)
     except OSError as error:
@@ -36,6 +37,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the HTML page (default: DIR/report.html)")
     report.add_argument("--fail-on", choices=("fail", "warn", "unknown", "never"), default="never", help="exit with 100 on findings from here on")
     report.add_argument("--title", default="pidhygiene", help="of the page")
+    report.set_defaults(run=_report)
+    plan = commands.add_parser("plan", help="a reviewable plan that repairs what was found", description="Writes a plan; changes nothing.")
+    plan.add_argument("folder", type=Path, metavar="DIR", help="folder that audit.yml wrote")
+    plan.add_argument("-o", "--output", type=Path, metavar="PLAN", help="the plan file (default: standard output)")
+    plan.add_argument("--rule", action="append", default=[], metavar="ID", help="repair only what this rule or pattern found; may be repeated")
+    plan.add_argument("--host", action="append", default=[], metavar="NAME", help="only this host or pattern; may be repeated")
+    plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
+    plan.set_defaults(run=_plan)
     return parser
 
 
@@ -49,6 +58,23 @@ def _report(options: argparse.Namespace) -> int:
     sys.stdout.write(digest.render(found, _paint(sys.stdout)))
     sys.stdout.write("\nPage: %s\n" % written)
     return FOUND if found.gated(options.fail_on) else 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from . import plan
+
+    try:
+        document = plan.make(options.folder, options.rule, options.host, options.ticket)
+    except plan.NothingToPlan as error:
+        sys.stderr.write("pidhygiene: %s\n" % error)
+        return BROKEN
+    if options.output is None:
+        sys.stdout.write(plan.text(document))
+        return 0
+    options.output.write_text(plan.text(document), encoding="utf-8")
+    sys.stdout.write(plan.summary(document))
+    sys.stdout.write("\nPlan: %s\n" % options.output)
+    return 0
 
 
 def _paint(stream: TextIO) -> Callable[[str, str], str]:

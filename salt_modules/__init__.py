@@ -5,7 +5,7 @@
 import pathlib
 
 _HERE = pathlib.Path(__file__).resolve().parent
-KINDS = ("modules",)
+KINDS = ("modules", "states")
 
 
 def loader_dirs():

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .host import LabHost
 from .machine import Machine
+
+# A lab host is a container of this machine, and the audit says so. What is around it is the lab's business.
+POLICY = {"outer_limits_watched": True}
 
 ENGINE = Path(__file__).resolve().parents[2] / "ansible_collection" / "plugins" / "module_utils" / "pidhygiene"
 PLACE = "/opt/engine"
@@ -17,10 +21,13 @@ SHELL = ["env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "
 def install(machine: Machine) -> None:
     """Put the engine on the host."""
     machine.push(ENGINE, f"{PLACE}/pidhygiene")
+    machine.write(f"{PLACE}/policy.json", json.dumps(POLICY))
 
 
 def check(machine: Machine, *options: str) -> dict[str, Any]:
-    """The result of an audit as root."""
+    """The result of an audit as root; of a lab host, as if it were a machine of its own."""
+    if isinstance(machine, LabHost):
+        options = ("--policy", f"{PLACE}/policy.json", *options)
     result: dict[str, Any] = json.loads(machine.run([*SHELL, "check", "--format", "json", "--fail-on", "never", *options]).stdout)
     assert result["audit"]["errors"] == []
     return result

@@ -14,6 +14,7 @@ for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
     IFS=: read -r file major minor <<< "$device"
     mknod -m 666 "dev/$file" c "$major" "$minor"
 done
+[ ! -c /dev/fuse ] || mknod -m 666 dev/fuse c 10 229  # a host mounts file systems of its own programs
 mkdir dev/pts dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
 ln -s pts/ptmx dev/ptmx

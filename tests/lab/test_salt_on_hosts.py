@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .auditing import check, install
+from .auditing import POLICY, check, install
 from .tree import Tree, with_layer
 
 SALT = "salt==3008.3"
@@ -109,7 +109,7 @@ def test_minions_on_real_hosts(salted, tmp_path_factory):
         while set(ask(place, "test.ping", wait=60)) != set(hosts):
             assert time.monotonic() < deadline, (place / "master.log").read_text()[-3000:]
         ask(place, "saltutil.sync_all")
-        returned = ask(place, "pidhygiene.check", "full=True")
+        returned = ask(place, "pidhygiene.check", "full=True", f"policy={json.dumps(POLICY)}")
         assert set(returned) == set(hosts)
         for name, result in returned.items():
             assert result["host"]["name"] == name and result["audit"]["errors"] == []

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from .auditing import check, install, of_rule, only
+from .auditing import SHELL, check, install, of_rule, only
 
 # Three processes of one command; the second one ends with the first, the third one does not. That is how salt-minion does it.
 MINION = """#!/usr/bin/python3
@@ -46,17 +46,24 @@ def pid_of(host, pattern: str) -> int:
     return int(host.run(["pgrep", "-f", "-x", pattern]).stdout.split()[0])
 
 
-@pytest.fixture
-def supervised(new_host):
-    host = new_host("supervised")
-    install(host)
+def supervise(host, restart: str = "RestartSec=50") -> list[int]:
+    """Both programs run; the minions. ``restart``: what systemd does about a supervisord that died, as Debian has it."""
     host.run(["systemctl", "stop", "supervisor"])  # else it may read half of what follows while it still starts
     host.write("/usr/bin/salt-minion", MINION, 0o755)
     host.write("/usr/local/bin/agent", AGENT, 0o755)
     host.run(["cp", "/bin/sleep", "/usr/local/bin/helper"])
     host.write("/etc/supervisor/conf.d/programs.conf", PROGRAMS)
+    host.write("/etc/systemd/system/supervisor.service.d/soon.conf", f"[Service]\n{restart}\n")
+    host.run(["systemctl", "daemon-reload"])
     host.run(["systemctl", "start", "supervisor"])
-    wait_for_minions(host, 3)
+    return wait_for_minions(host, 3)
+
+
+@pytest.fixture
+def supervised(new_host):
+    host = new_host("supervised")
+    install(host)
+    supervise(host)
     assert not [finding for finding in check(host)["findings"] if finding["rule"].startswith("PH-ORP") and finding["status"] != "info"]
     return host
 
@@ -80,6 +87,9 @@ def test_supervisord_killed_leaves_six(supervised):
     assert "with 3 processes (pids %s)" % ", ".join(map(str, sorted(first))) in finding["message"]
     assert f"runs it again as {min(second)}" in finding["message"]
     assert finding["remedy"]["parameters"]["end"] == ",".join(map(str, sorted(first)))
+    text = " ".join(supervised.run([*SHELL, "explain", str(max(first))]).stdout.split())
+    assert f"helps: end the tree of salt-minion ({min(first)})" in text and "does not help: supervisorctl restart" in text
+    assert "does not help: restart supervisor.service; KillMode=process leaves it running" in text
     assert all(str(helper) not in each["message"] for each in findings.values()), "start-stop-daemon's child is no leak"
     assert [each["status"] for each in of_rule(result, "PH-ORP-002")].count("warn") == 2
     assert str(min(first)) in only(result, "PH-ORP-007", "fail")["message"]

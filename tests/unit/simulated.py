@@ -80,6 +80,7 @@ class SimulatedHost(Host):
         self.file("/proc/self/sched", "x (1, #threads: 1)\nse.exec_start : %.6f\n" % (self.boot * 1000))
         self.links["/proc/self/ns/pid"] = "pid:[4026531836]"
         self.links["/proc/self/ns/user"] = "user:[4026531837]"
+        self.links["/proc/self/ns/cgroup"] = "cgroup:[4026531835]"
         self.file("/etc/os-release", 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n')
         self.file("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
         self.file("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\noracle:x:500:500::/home/oracle:/bin/bash\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\n")
@@ -115,6 +116,15 @@ class SimulatedHost(Host):
     def forbid(self, path: str, error: Optional[HostError] = None) -> SimulatedHost:
         """This path cannot be read, listed, followed or looked at: permission denied, or another error."""
         self.errors[path] = error or Denied(path, "permission denied")
+        return self
+
+    def inside(self, *kinds: str, maximum: int | str = "max", current: int = 1) -> SimulatedHost:
+        """The view from a container: namespaces of its own (pid, cgroup, user), and its own group as the root of the cgroup tree."""
+        for number, kind in enumerate(kinds or ("pid", "cgroup")):
+            self.links["/proc/self/ns/" + kind] = "%s:[%d]" % (kind, 4026532200 + number)
+        if "cgroup" in (kinds or ("cgroup",)):
+            mount = "/sys/fs/cgroup" if self.mode == "v2" else "/sys/fs/cgroup/pids"
+            self.file(mount + "/pids.max", "%s\n" % maximum).file(mount + "/pids.current", "%d\n" % current)
         return self
 
     def _enter(self, path: str) -> None:

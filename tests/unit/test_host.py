@@ -73,6 +73,28 @@ def test_nothing_blocks(tmp_path):
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.parametrize("pid", ["self", str(os.getpid())])
+def test_a_program_on_a_server_is_not_asked_about(pid, monkeypatch):
+    """stat(2) of /proc/PID/exe waits for a server that has gone, with no path looked up (tests/lab/test_hung_mount.py shows it live)."""
+    program = os.path.realpath("/proc/self/exe")
+    monkeypatch.setattr(hosts, "_remote_mount_points", lambda table, prefix: [os.path.dirname(program)])
+    own = LiveHost()
+    path = "/proc/%s/exe" % pid
+    assert own.readlink(path) == program
+    for look in (own.stat, own.read):
+        with pytest.raises(Unsafe, match="on a remote file system"):
+            look(path)
+    monkeypatch.setattr(hosts, "_remote_mount_points", lambda table, prefix: [program[:-1]])  # the same beginning, another folder
+    assert LiveHost().stat(path).kind == "file"
+    with pytest.raises(Missing):
+        LiveHost().stat("/proc/999999999/exe")
+
+
+@pytest.mark.parametrize("kind, served", [("fuse", True), ("fuse.sshfs", True), ("fuseblk", True), ("nfs4", True), ("fusectl", False), ("ext4", False)])
+def test_file_systems_with_a_server(kind, served):
+    assert hosts.has_server(kind) is served
+
+
 def test_giants_are_refused(tmp_path):
     (tmp_path / "giant").write_bytes(b"#" * 200_000)
     own = LiveHost()

@@ -43,6 +43,12 @@ def test_supervisord_configuration():
     assert found == b"[unix_http_server]\n\n[program:a]\n\n\nkillasgroup=true\n[include]\nfiles = conf.d/*.conf\n"
 
 
+@pytest.mark.parametrize("path", ["/sys/fs/cgroup/pids/system.slice/supervisor.service/pids.max", "/run/supervisord.pid", "/var/run/supervisor/web.pid"])
+def test_what_is_called_after_supervisord_is_not_its_configuration(path):
+    """A snapshot of a host with a supervisord could not tell the limit of its unit."""
+    assert without_secrets(path, b"28965\n") == b"28965\n"
+
+
 @pytest.mark.parametrize("line, kept", [
     (b"a:$6$salt$hunter2:20000:0:90:7:5:30000:", b"a:*:20000:0:90:7:5:30000:"), (b"a:!$6$hunter2:20000::::::", b"a:*:20000::::::"),
     (b"a::20000:0:99999:7:::", b"a::20000:0:99999:7:::"), (b"$6$hunter2", b"$6$hunter2"[:0] + b"*"), (b"", b""),

@@ -93,8 +93,8 @@ def test_membership_fuzz(text):
         cgroups.ancestry(cgroups.pids_path(membership, mode))
 
 
-def test_ancestry_leaves_the_root_out():
-    assert cgroups.ancestry("/a/b/c") == ["/a/b/c", "/a/b", "/a"] and cgroups.ancestry("/") == []
+def test_ancestry_ends_with_the_root():
+    assert cgroups.ancestry("/a/b/c") == ["/a/b/c", "/a/b", "/a", "/"] and cgroups.ancestry("/") == ["/"]
 
 
 @pytest.mark.parametrize("data, value", [(b"max\n", UNLIMITED), (b"42\n", 42)])

@@ -1,7 +1,8 @@
 """PH-DEL through audit(): files replaced while they run, and what only looks so."""
 
 import pytest
-from pidhygiene.host import Denied, Missing
+from pidhygiene.host import Denied, Missing, Unsafe
+from pidhygiene.restart_plan import dangers, steps_of
 from simulated import NOW, SimulatedHost, judge
 
 DAY = 86400.0
@@ -252,6 +253,35 @@ def test_scripts_that_have_not_changed_or_are_not_certain(host):
 @pytest.mark.case("PH-DEL-003", "unreadable")
 def test_maps_that_cannot_be_read_are_unknown():
     assert judge(mapping().forbid("/proc/700/maps"), "PH-DEL-003").status == "unknown"
+    for rule in ("PH-DEL-001", "PH-DEL-002", "PH-DEL-004", "PH-DEL-005"):
+        assert judge(mapping().forbid("/proc/700/maps"), rule).status == "pass", "these ask for the program alone"
+
+
+def in_state_d(start, other=False):
+    """A compiler waits for its disk, as it does a hundred times in a build; or a daemon does, for hours."""
+    host = mapping()
+    host.process(700, 1, "web", "D", cgroup=SERVICE, exe="/usr/sbin/web", start=start).file("/proc/700/task/700/stat", host.files["/proc/700/stat"])
+    host.file("/proc/700/maps", "").forbid("/proc/700/maps", AssertionError("touched"))
+    if other:
+        host.process(701, 700, "web", cgroup=SERVICE, exe="/usr/sbin/web", start=start).file("/proc/701/maps", "")
+    return host
+
+
+def test_a_task_that_waits_for_its_disk_is_not_unknown():
+    assert judge(in_state_d(5.0), "PH-DEL-003").status == "pass", "it has just started"
+    assert judge(in_state_d(7200.0, other=True), "PH-DEL-003").status == "pass", "another one of its kind does as well"
+    assert judge(in_state_d(7200.0), "PH-DEL-003").status == "unknown"
+
+
+def test_a_program_on_a_server_is_judged_by_the_kernels_mark():
+    """Asking its file system about it could block: NFS, FUSE."""
+    host = running(path="/home/person/tool", mark="")
+    host.forbid("/proc/700/exe", Unsafe("/proc/700/exe", "on a remote file system"))
+    plain = host.readlink
+    host.readlink = lambda path, root="/": "/home/person/tool" if path == "/proc/700/exe" else plain(path, root)
+    assert judge(host, "PH-DEL-001").status == "pass"
+    host.readlink = lambda path, root="/": "/home/person/tool (deleted)" if path == "/proc/700/exe" else plain(path, root)
+    assert judge(host, "PH-DEL-001").status == "unknown"
 
 
 # -- PH-DEL-004, PH-DEL-005
@@ -263,9 +293,12 @@ def dbus(**given):
 
 @pytest.mark.case("PH-DEL-004", "fires")
 def test_a_replaced_bus_warns_then_fails_and_is_never_restarted_alone():
-    """F06."""
+    """F06: and the restart of logind that was planned against it is rejected."""
     finding = judge(dbus(), "PH-DEL-004").only("warn")
     assert "schedule a reboot within 30 days; never restart dbus.service alone" in finding["message"]
+    assert [each.kind for each in dangers(["systemd-logind"], {"dbus.service"})] == ["client of a stale bus"]
+    assert "restarts systemd-logind.service, but the message bus runs" in judge(
+        with_job(dbus(), "systemctl restart systemd-logind"), "PH-DEL-006").only("fail")["message"]
     assert judge(dbus(installed=40 * DAY), "PH-DEL-004").only("fail")
     assert "PH-DEL-004" in judge(dbus(), "PH-DEL-001").only("info")["message"]
 
@@ -317,6 +350,100 @@ def test_other_services_are_not_its_business():
 @pytest.mark.case("PH-DEL-005", "unreadable")
 def test_a_logind_that_cannot_be_seen_is_unknown():
     assert judge(logind().forbid("/proc/700/exe"), "PH-DEL-005").status == "unknown"
+
+
+# -- PH-DEL-006
+
+
+def with_job(host, command):
+    host.process(400, 1, "cron", exe="/usr/sbin/cron", cgroup="/system.slice/cron.service")
+    host.file("/usr/sbin/cron", "INSECURE MODE (mode 0600 expected)")
+    return host.file("/etc/cron.d/night", "30 3 * * 0 root %s\n" % command)
+
+
+def with_clients(host, *names):
+    for number, name in enumerate(names):
+        group = "/system.slice/" + name
+        host.process(900 + number, 1, name[:15], cgroup=group)
+        host.unit(name, MainPID=900 + number, ControlGroup=group)
+    return host
+
+
+def healthy(*clients):
+    return with_clients(SimulatedHost().with_systemd(), *clients)
+
+
+@pytest.mark.case("PH-DEL-006", "fires")
+@pytest.mark.parametrize("command, unit", [
+    ("systemctl restart systemd-logind", "systemd-logind.service"), ("systemctl try-restart polkit NetworkManager.service", "polkit.service"),
+    ("/usr/sbin/service network-manager restart", "NetworkManager.service"),
+])
+def test_a_client_of_a_stale_bus_on_schedule_fails(command, unit):
+    found = [each for each in judge(with_job(dbus(), command), "PH-DEL-006").findings if each["status"] == "fail"]
+    assert any("/etc/cron.d/night:1 every 7.0 d restarts %s, but the message bus" % unit in each["message"] and each["severity"] == "HIGH" for each in found)
+    assert judge(with_job(healthy(), command), "PH-DEL-006").status == "pass", "the bus is in order"
+
+
+@pytest.mark.case("PH-DEL-006", "fires")
+@pytest.mark.parametrize("command, missing", [
+    ("systemctl restart dbus", "systemctl daemon-reexec and systemd-logind.service"), ("systemctl restart messagebus systemd-logind", "systemctl daemon-reexec"),
+    ("systemctl restart systemd-logind dbus && systemctl daemon-reexec", "systemd-logind.service"),
+    ("systemctl daemon-reexec; systemctl restart dbus systemd-logind", "systemctl daemon-reexec"),
+])
+def test_the_bus_alone_on_schedule_fails_at_any_time(command, missing):
+    message = judge(with_job(healthy("systemd-logind.service"), command), "PH-DEL-006").only("fail")["message"]
+    assert "restarts dbus.service without " in message and missing.split(" and ")[0] in message
+
+
+def test_a_timer_and_a_limited_life_count_as_well():
+    host = healthy("systemd-logind.service").file("/etc/systemd/system/bus.timer", "[Timer]\nOnCalendar=weekly\n")
+    host.file("/etc/systemd/system/bus.service", "[Service]\nType=oneshot\nExecStart=/bin/systemctl restart dbus.service\nExecStart=/bin/systemctl daemon-reexec\n")
+    host.unit("bus.timer", Unit="bus.service")
+    assert "bus.timer (OnCalendar=weekly) restarts dbus.service without" in judge(host, "PH-DEL-006").only("fail")["message"]
+    bounded = dbus(RuntimeMaxUSec=86400 * 10**6, Restart="always")
+    assert "restarts dbus.service without" in judge(bounded, "PH-DEL-006").only("fail")["message"]
+
+
+@pytest.mark.case("PH-DEL-006", "silent")
+@pytest.mark.parametrize("command", [
+    "systemctl restart dbus && systemctl daemon-reexec && systemctl restart systemd-logind 2>/dev/null", "systemctl --user restart dbus", "systemctl reload dbus",
+    "systemctl restart dbus-cleanup.service", "/sbin/reboot", "systemctl restart web",
+])
+def test_safe_plans_are_silent(command):
+    assert judge(with_job(healthy("systemd-logind.service"), command), "PH-DEL-006").status == "pass"
+
+
+def test_nothing_on_schedule_passes_even_with_a_stale_bus():
+    assert judge(dbus(), "PH-DEL-006").status == "pass"
+
+
+@pytest.mark.case("PH-DEL-006", "unreadable")
+def test_schedules_or_programs_that_cannot_be_read():
+    job = "systemctl restart systemd-logind"
+    assert judge(with_job(dbus(), job).forbid("/etc/cron.d/night"), "PH-DEL-006").status == "unknown"
+    assert judge(with_job(dbus(), job).forbid("/proc/700/exe", Denied("/proc/700/exe", "permission denied")), "PH-DEL-006").status == "unknown"
+
+
+@pytest.mark.parametrize("steps, stale, found", [
+    (["systemd-logind"], set(), []),
+    (["systemd-logind"], {"dbus-broker.service"}, [("client of a stale bus", "systemd-logind.service")]),
+    (["dbus", "systemd", "NetworkManager", "polkit", "systemd-logind"], {"dbus.service"}, []),
+    (["systemd-logind", "dbus", "systemd", "NetworkManager", "polkit", "systemd-logind"], {"dbus.service"}, [("client of a stale bus", "systemd-logind.service")]),
+    (["dbus", "systemd", "polkit", "systemd-logind"], set(), [("bus alone", "dbus.service")]),
+    (["web", "nginx.service"], {"dbus.service"}, []),
+    ([], {"dbus.service"}, []),
+])
+def test_plans(steps, stale, found):
+    assert [(each.kind, each.unit) for each in dangers(steps, stale)] == found
+
+
+@pytest.mark.parametrize("line, steps", [
+    ("systemctl -q restart --no-block a.service b 2>/dev/null; service c restart", ["a.service", "b.service", "c.service"]),
+    ("systemctl restart dbus && systemctl daemon-reexec && systemctl try-restart systemd-logind", ["dbus.service", "systemd", "systemd-logind.service"]),
+    ("systemctl daemon-reload", []), ("systemctl --user restart dbus", []),
+])
+def test_steps_of_a_command_line(line, steps):
+    assert steps_of(line) == steps
 
 
 # -- PH-DEL-007

@@ -18,10 +18,10 @@ def with_cron(table="", path="/etc/cron.d/job", cronie=False, **stat):
     return host.file(path, table, **stat) if table else host
 
 
-def run(host, number, age, command, state="S"):
+def run(host, number, age, command, state="S", dead=None):
     """cron → cron → sh -c command."""
     host.process(1000 + number, 400, "cron", start=age + 0.1, cgroup="/system.slice/cron.service")
-    return host.process(2000 + number, 1000 + number, "sh", state=state, start=age, cgroup="/system.slice/cron.service", argv=("/bin/sh", "-c", command))
+    return host.process(2000 + number, 1000 + number, "sh", state=state, start=age, dead=dead, cgroup="/system.slice/cron.service", argv=("/bin/sh", "-c", command))
 
 
 def overlapping(ages, when="* * * * *", command="/opt/sync"):
@@ -96,7 +96,8 @@ def test_a_timer_that_leaves_one_thing_behind(host):
 
 @pytest.mark.case("PH-CRN-001", "unreadable")
 def test_runs_that_cannot_be_read_are_unknown():
-    assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D"), "PH-CRN-001").status == "unknown"
+    assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D", dead=150.0), "PH-CRN-001").status == "unknown"
+    assert judge(run(overlapping([100]), 7, 200, "/opt/sync", state="D", dead=0.1), "PH-CRN-001").status == "pass", "it reads its disk"
     assert judge(overlapping([100]).forbid("/etc/cron.d"), "PH-CRN-001").status == "unknown"
 
 
@@ -130,6 +131,7 @@ def test_a_script_with_a_dot_in_its_name_fails_on_debian():
 
 def test_a_script_that_is_not_executable_is_information():
     assert judge(with_cron().file("/etc/cron.daily/backup", "#!/bin/sh\n"), "PH-CRN-002").only("info")
+    assert judge(with_cron().file("/etc/cron.daily/backup.sh", "#!/bin/sh\n"), "PH-CRN-002").only("info")
 
 
 @pytest.mark.case("PH-CRN-002", "silent")
@@ -140,7 +142,8 @@ def test_a_script_that_is_not_executable_is_information():
     with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.disabled"),
     with_cron().file("/etc/cron.daily/backup.dpkg-dist", "", mode=0o755).file("/etc/cron.daily/.placeholder", ""),
     with_cron("0 1 * * * root /opt/backup\n", "/etc/cron.d/backup.sh", cronie=True),
-], ids=range(6))
+    with_cron().file("/etc/cron.daily/README.txt", "What runs here\n").file("/etc/cron.weekly/names.conf", "a=b\n"),
+], ids=range(7))
 def test_files_that_run_or_are_set_aside_are_silent(host):
     assert judge(host, "PH-CRN-002").status == "pass"
 

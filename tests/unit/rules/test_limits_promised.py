@@ -195,7 +195,7 @@ def test_pam_wins_over_the_unit():
     finding = judge(host, "PH-LIM-010").only("fail")
     assert "db.service runs with nofile 4096:4096 although /etc/systemd/system/db.service.d/limits.conf:2 sets 65535:65535" in finding["message"]
     assert '/etc/security/limits.d/90-oracle.conf:1, "oracle - nofile 4096", wins' in finding["message"]
-    assert finding["remedy"]["parameters"]["line"] == "oracle - nofile 65535"
+    assert finding["remedy"]["parameters"] == {"domain": "oracle", "type": "-", "item": "nofile", "value": "65535"}
 
 
 def test_an_old_debian_resets_to_process_1():

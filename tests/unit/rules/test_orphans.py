@@ -187,6 +187,16 @@ def test_pidfiles_that_do_not():
     assert judge(forking("99", uptime=300.0), "PH-ORP-003").status == "n/a"
 
 
+def test_a_binary_that_is_being_replaced_is_information():
+    """nginx after USR2: the file names the new master already, systemd follows when the old one ends."""
+    group = "/system.slice/shop.service"
+    host = forking("3100").process(3100, 3000, "shop", start=8999, cgroup=group)
+    assert "3100, which the main process 3000 has started" in judge(host, "PH-ORP-003").only("info")["message"]
+    for stranger in ({"ppid": 1, "cgroup": group}, {"ppid": 3000, "cgroup": "/system.slice/other.service"}, {"ppid": 3000, "cgroup": group, "comm": "helper"}):
+        host = forking("3100").process(3100, **dict({"comm": "shop", "start": 8999}, **stranger))
+        assert judge(host, "PH-ORP-003").only("warn")
+
+
 @pytest.mark.case("PH-ORP-003", "unreadable")
 def test_an_unreadable_pidfile_is_unknown():
     assert judge(forking().forbid("/run/shop.pid"), "PH-ORP-003").status == "unknown"

@@ -1,6 +1,7 @@
 """PH-PID through audit()."""
 
 import pytest
+from pidhygiene.readers.stuck import alike
 from simulated import SimulatedHost, judge
 
 BOOT = "3a9c4a5e-0000-4000-8000-000000000001"
@@ -21,6 +22,18 @@ def with_sysctl(**values):
 @pytest.mark.parametrize("tasks, status", [(800, "warn"), (950, "fail")])
 def test_near_threads_max(tasks, status):
     assert judge(with_sysctl(threads_max=1000).tasks(tasks), "PH-PID-001").only(status)
+
+
+def proposed(finding):
+    assert finding["remedy"]["state"] == "kernel_limits"
+    return finding["remedy"]["parameters"]
+
+
+@pytest.mark.parametrize("threads_max, memory, more", [(1000, 16384000, 2000), (1000, 192000, 1500), (1000, 128000, None), (1000, None, None)])
+def test_more_tasks_are_proposed_as_far_as_there_is_memory(threads_max, memory, more):
+    host = with_sysctl(threads_max=threads_max).file("/proc/meminfo", "MemTotal: %s kB\n" % memory)
+    finding = judge(host.tasks(950), "PH-PID-001").only("fail")
+    assert (finding["remedy"] and proposed(finding)) == (more and {"values": {"kernel.threads-max": more}})
 
 
 @pytest.mark.case("PH-PID-001", "silent")
@@ -44,6 +57,7 @@ def test_the_seeds_figure():
     """18,451 tasks of 32,468 usable numbers are 56.8 % (F01)."""
     finding = judge(with_sysctl(pid_max=32768).tasks(18451), "PH-PID-002").only("warn")
     assert "(56.8 %; pid_max 32768)" in finding["message"]
+    assert proposed(finding) == {"values": {"kernel.pid_max": 4194304}}
 
 
 @pytest.mark.case("PH-PID-002", "silent")
@@ -54,7 +68,7 @@ def test_numbers_with_room(pid_max, tasks):
 
 def test_a_full_pid_namespace_speaks_of_itself():
     """Inside a container the machine's task count says nothing of the container's numbers (F17)."""
-    host = with_sysctl(pid_max=310).tasks(50000)
+    host = with_sysctl(pid_max=310).tasks(50000).file("/proc/sys/kernel/osrelease", "6.18.5\n")
     host.links["/proc/self/ns/pid"] = "pid:[4026532999]"
     for pid in range(296, 305):
         host.process(pid, 1, "sleep")
@@ -72,6 +86,9 @@ def test_small_pid_max_under_load_and_a_file_that_was_not_applied():
     assert judge(with_sysctl(pid_max=32768).tasks(9000), "PH-PID-003").only("warn")
     host = SimulatedHost().file("/etc/sysctl.d/10-x.conf", "kernel.pid_max = 65536\n")
     assert "but /etc/sysctl.d/10-x.conf says 65536" in judge(host, "PH-PID-003").only("warn")["message"]
+    assert proposed(judge(host, "PH-PID-003").only("warn")) == {"values": {"kernel.pid_max": 65536}}
+    host.file("/etc/sysctl.d/10-x.conf", "kernel.pid_max = 64k; reboot\n")
+    assert judge(host, "PH-PID-003").only("warn")["remedy"] is None
     assert judge(host, "PH-PID-003", policy={"sixteen_bit_pids": True}).only("warn")
 
 
@@ -195,6 +212,65 @@ def test_pile_up_in_state_d():
     assert "2 more than at the last audit" in judge(host, "PH-PID-006", previous=before).only("fail")["message"]
 
 
+def behind_servers(channel, waiting=(6,), kinds=("fuse.sshfs",)):
+    """Six tasks wait there; mounted are /mnt/0, /mnt/1 … of these kinds, whose servers owe as many answers."""
+    host = waiting_in(channel)
+    lines = "".join("4%d 22 0:6%d / /mnt/%d rw,relatime - %s office:/x rw\n" % (number, number, number, kind) for number, kind in enumerate(kinds))
+    host.file("/proc/self/mountinfo", host.files["/proc/self/mountinfo"].decode() + lines)
+    for number, count in enumerate(waiting):
+        if count is not None:
+            host.file("/sys/fs/fuse/connections/6%d/waiting" % number, "%d\n" % count)
+    return host
+
+
+def waiting_in(channel):
+    host = waiting(6)
+    for index in range(6):
+        host.file("/proc/%d/wchan" % (800 + index), channel)
+    return host
+
+
+def test_every_login_has_a_scope_of_its_own():
+    """A home on a dead server: each login hangs in another session, and no unit has more than one."""
+    host = SimulatedHost()
+    for index in range(6):
+        host.process(800 + index, 1, "bash", "D", uid=500, start=7200, dead=1200.0, cgroup="/user.slice/user-500.slice/session-%d.scope" % index)
+    judged = judge(host, "PH-PID-006")
+    assert "6 tasks bash of sessions are stuck" in judged.only("warn")["message"]
+    before = dict(judged.result["marks"], stuck={"bash|sessions": 4})
+    assert judged.result["marks"]["stuck"] == {"bash|sessions": 6}
+    assert judge(host, "PH-PID-006", previous=before).only("fail")
+
+
+@pytest.mark.parametrize("unit, common", [
+    ("session-c12.scope", "sessions"), ("run-u12.service", "run-*.service"), ("run-r0af3.scope", "run-*.scope"), ("web@8080.service", "web@.service"),
+    ("user@1000.service", "user@.service"), ("cron.service", "cron.service"), ("session-1.scope.service", "session-1.scope.service"), ("", "")])
+def test_units_that_differ_in_a_number(unit, common):
+    assert alike(unit) == common
+
+
+def test_the_mount_that_is_waited_for_is_named():
+    message = judge(behind_servers("request_wait_answer"), "PH-PID-006").only("warn")["message"]
+    assert ("they wait for /mnt/0 (fuse.sshfs of office:/x), whose server owes 6 answers: restart it, or cut it off with "
+            "echo 1 > /sys/fs/fuse/connections/60/abort") in message
+    finding = judge(behind_servers("d_alloc_parallel", (0, 2), ("fuse", "fuseblk")), "PH-PID-006").only("warn")
+    assert "they wait for /mnt/1 (fuseblk" in finding["message"], "behind a lock, and one server owes answers"
+    assert finding["evidence"][-1] == {"source": "/sys/fs/fuse/connections/61/waiting", "value": "2, /mnt/1"}
+    two = judge(behind_servers("rpc_wait_bit_killable", (), ("nfs4", "fuse.sshfs", "nfs")), "PH-PID-006").only("warn")["message"]
+    assert "they wait for one of /mnt/0 (nfs4 of office:/x), /mnt/2 (nfs of office:/x): mend its server" in two
+
+
+def test_no_mount_is_blamed_without_a_sign():
+    for host in (behind_servers("blk_mq_get_tag", (0,)), behind_servers("blk_mq_get_tag", (None,)), behind_servers("request_wait_answer", (), ("ext4",))):
+        assert "mend the mount or device they wait for" in judge(host, "PH-PID-006").only("warn")["message"]
+
+
+def test_the_table_of_mounts_cannot_be_read():
+    host = waiting(6)
+    host.forbid("/proc/self/mountinfo")
+    assert judge(host, "PH-PID-006").status == "unknown"
+
+
 @pytest.mark.case("PH-PID-006", "silent")
 def test_busy_disks_are_silent():
     assert judge(waiting(20, idle=3), "PH-PID-006").status == "pass"
@@ -222,10 +298,14 @@ def mapping(count):
 @pytest.mark.case("PH-PID-007", "fires")
 def test_maps_commitment_and_keys():
     assert "whatever its NPROC is" in judge(mapping(60000), "PH-PID-007").only("warn")["message"]
+    assert proposed(judge(mapping(60000), "PH-PID-007").only("warn")) == {"values": {"vm.max_map_count": 131060}}
     commit = SimulatedHost().file("/proc/sys/vm/overcommit_memory", "2\n").file("/proc/meminfo", "CommitLimit: 1000 kB\nCommitted_AS: 950 kB\n")
     assert "ENOMEM" in judge(commit, "PH-PID-007").only("warn")["message"]
     keys = SimulatedHost().file("/proc/key-users", "  500:   190 190/190 190/200 4000/20000\n")
     assert "User oracle holds 190 kernel keys of 200" in judge(keys, "PH-PID-007").only("warn")["message"]
+    assert proposed(judge(keys, "PH-PID-007").only("warn")) == {"values": {"kernel.keys.maxkeys": 400}}
+    roots = SimulatedHost().file("/proc/key-users", "    0:   190 190/190 190/200 4000/20000\n")
+    assert proposed(judge(roots, "PH-PID-007").only("warn")) == {"values": {"kernel.keys.root_maxkeys": 400}}
 
 
 @pytest.mark.case("PH-PID-007", "silent")
@@ -240,6 +320,15 @@ def test_maps_unreadable():
     assert judge(mapping(60000).forbid("/proc/700/maps"), "PH-PID-007").status == "unknown"
 
 
+def test_a_database_that_reads_its_disk_is_counted():
+    """In state D when it was seen first, and no more when its maps are read."""
+    host = SimulatedHost().process(700, 1, "mysqld", "D", uid=33, vsize=10 ** 12).file("/proc/700/maps", "7f0000000000-7f0000001000 r--p 0 0 0\n" * 60000)
+    host.file("/proc/700/task/700/stat", host.files["/proc/700/stat"])
+    assert judge(host, "PH-PID-007").status == "unknown"
+    host.file("/proc/700/task/700/stat", host.files["/proc/700/stat"].replace(b") D ", b") S "))
+    assert judge(host, "PH-PID-007").only("warn")
+
+
 def watcher(instances, aio=0):
     host = SimulatedHost().process(700, 1, "node", uid=500, files=instances)
     for number in range(instances):
@@ -251,6 +340,8 @@ def watcher(instances, aio=0):
 def test_watches_and_contexts():
     assert "User oracle has 120 inotify instances of 128 allowed" in judge(watcher(120), "PH-PID-008").only("warn")["message"]
     assert "60000 asynchronous I/O contexts of 65536" in judge(watcher(0, 60000), "PH-PID-008").only("warn")["message"]
+    assert proposed(judge(watcher(120), "PH-PID-008").only("warn")) == {"values": {"fs.inotify.max_user_instances": 512}}
+    assert proposed(judge(watcher(0, 60000), "PH-PID-008").only("warn")) == {"values": {"fs.aio-max-nr": 131072}}
 
 
 @pytest.mark.case("PH-PID-008", "silent")

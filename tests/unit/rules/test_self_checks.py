@@ -17,8 +17,12 @@ def test_partial_views_are_told():
     assert any("hidepid=2" in finding["message"] for finding in judged.findings)
     assert judge(hidden, "PH-ZMB-001").status == judge(hidden, "PH-LIM-001").status == "unknown"
     assert judged.result["audit"]["visibility"] == "partial"
-    contained = SimulatedHost().file("/run/systemd/container", "docker\n")
+    contained = SimulatedHost().inside().file("/run/systemd/container", "docker\n")
     assert "inside a container (docker)" in judge(contained, "PH-OBS-001").only("info")["message"]
+    unmarked = SimulatedHost().inside()
+    assert "inside a container (namespaces of its own: pid, cgroup)" in judge(unmarked, "PH-OBS-001").only("info")["message"]
+    left_over = SimulatedHost().file("/.dockerenv", "")
+    assert "sees the processes of the machine" in judge(left_over, "PH-OBS-001").only("info")["message"]
     mapped = SimulatedHost()
     mapped.links["/proc/self/ns/user"] = "user:[4026532201]"
     assert "user namespace" in judge(mapped, "PH-OBS-001").only("info")["message"]

@@ -390,6 +390,17 @@ def test_cron_started_after_the_change():
     assert judge(split_host(changed=NOW - UPTIME - DAY), "PH-TZ-006").row["counts"] == {"pass": 1}
 
 
+def test_jobs_of_the_cron_before_are_no_cron():
+    """cron was restarted after the change, as it should be; a job of the old one runs on, and its watcher with it, under PID 1."""
+    host = split_host()
+    host.process(600, 1, "crond", start=60, exe="/usr/sbin/crond", argv=("/usr/sbin/crond", "-n"), cgroup="/system.slice/crond.service")
+    assert judge(host, "PH-TZ-006").row["counts"] == {"pass": 1}
+    host.process(550, 1, "crond", start=900_000, exe="/usr/sbin/crond", argv=("/usr/sbin/CROND", "-n"), session=400, cgroup="/system.slice/crond.service")
+    assert judge(host, "PH-TZ-006").row["counts"] == {"pass": 1}
+    host.process(551, 1, "crond", start=900_000, exe="/usr/sbin/crond", argv=("/usr/sbin/crond", "-n"), cgroup="/system.slice/crond.service")
+    assert judge(host, "PH-TZ-006").only("warn"), "a cron that the restart has left"
+
+
 def test_tzdata_update_alone_is_information_on_the_first_run_and_nothing_later():
     """FIELD: ctime of the zone file moves with every update."""
     host = with_cron(zoned(), "1.5.2")

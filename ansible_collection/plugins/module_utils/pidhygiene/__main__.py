@@ -1,6 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: check, snapshot, explain, rules. Standard library only; runs as ``pidhygiene`` or ``python -m pidhygiene``.
+"""The command line: check, snapshot, explain, rules, remedies. Standard library only; runs as ``pidhygiene`` or ``python -m pidhygiene``.
 
 Exit status: 0 nothing at or above the gate, 1 the tool itself failed, 2 wrong usage, 100 findings at or above the gate.
 """
@@ -109,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument("--family", action="append", default=argparse.SUPPRESS, help="ZMB, LIM, SYS …; may be repeated")
         action.add_argument("--format", choices=("text", "json"), default=argparse.SUPPRESS)
         action.set_defaults(run=run)
+
+    remedies = commands.add_parser("remedies", help="list the remedies, or what one of them takes",
+                                   description="The modules of the Ansible collection (pidhygiene.host.NAME) and the states of Salt (pidhygiene.NAME).")
+    remedies.add_argument("name", metavar="NAME", nargs="?", help="unit_limits: show its parameters")
+    remedies.add_argument("--format", choices=("text", "json"), default="text")
+    remedies.set_defaults(run=_remedies)
     return parser
 
 
@@ -266,6 +272,25 @@ def _show_rules(options: argparse.Namespace) -> int:
         return OK
     style = terminal.style_for(sys.stdout)
     _write("\n".join(terminal.page(page or NO_PAGE % (rule.id, rule.title, rule.severity, rule.because), style) for rule, page in found))
+    return OK
+
+
+def _remedies(options: argparse.Namespace) -> int:
+    from . import terminal
+    from .remedies.catalogue import BY_NAME, REMEDIES
+
+    if options.name and options.name not in BY_NAME:
+        raise Failure("there is no remedy %r; pidhygiene remedies lists them" % options.name)
+    chosen = [BY_NAME[options.name]] if options.name else list(REMEDIES)
+    if options.format == "json":
+        _write(json.dumps([{"name": each.name, "title": each.title, "parameters": [
+            dict(parameter._asdict(), choices=list(parameter.choices)) for parameter in each.parameters]} for each in chosen], indent=1) + "\n")
+        return OK
+    rows: List[List[str]] = [[each.name, each.title] for each in chosen]
+    if options.name:
+        rows += [["  " + each.name, each.help + (" (%s)" % " | ".join(each.choices) if each.choices else "") + (" Required." if each.required else "")]
+                 for each in chosen[0].parameters]
+    _write("\n".join(terminal.table(rows, terminal.style_for(sys.stdout))) + "\n")
     return OK
 
 

@@ -37,9 +37,11 @@ from .readers import (
     supervision,
     sysctl_files,
     time_zone,
+    timer_calendars,
     tuned,
     units,
     user_namespaces,
+    user_units,
     users,
     utmp,
     visibility,
@@ -127,6 +129,7 @@ SOURCES = (
     Source("limits_conf", ("pam", "pam_stacks"), lambda host, seen: limits_conf.read(host, seen.pam, seen.pam_stacks.conf_files)),
     Source("shell_limits", ("users", "units"), lambda host, seen: shell_limits.read(
         host, shell_limits.home_of_root(seen.users), shell_limits.scripts_of(seen.units))),
+    Source("user_units", ("processes", "details", "users"), lambda host, seen: user_units.read(host, seen.processes, seen.details, seen.users)),
     Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),
     Source("stop_kills", (), lambda host, seen: stop_kills.read(host)),
     Source("supervision", ("processes", "units"), lambda host, seen: supervision.read(host, seen.processes, seen.units.units.values())),
@@ -143,6 +146,7 @@ SOURCES = (
         host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
     Source("time_zone", ("processes", "cron", "units"), lambda host, seen: time_zone.read(
         host, seen.processes, seen.cron, time_zone.watched(seen.units))),
+    Source("calendars", ("units", "time_zone"), lambda host, seen: timer_calendars.read(host, seen.units.timers, seen.time_zone.localtime.in_force)),
     Source("zone_changes", ("processes", "time_zone", "cron"), lambda host, seen: zone_changes.read(
         host, seen.processes, seen.time_zone, seen.cron)),
     Source("time_sync", ("processes",), lambda host, seen: clock.read(host, seen.processes)),

@@ -7,8 +7,9 @@ Pure but for gathering the evidence; the answer is plain data, rendered by the f
 
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from . import headroom, sessions, wording
+from . import explain_process, headroom, outside, sessions, wording
 from .evidence import Evidence, gather
+from .explain_process import Way, name_of
 from .host import Host
 from .model import UNLIMITED, Rule
 from .readers.kernel_budgets import RESERVED_PIDS
@@ -16,7 +17,9 @@ from .readers.processes import Command, read_command
 from .rules.catalogue import RULES
 from .text import shown
 
-SOURCES = ("processes", "details", "cgroups", "budgets", "user_namespaces", "users", "units", "zombies", "visibility", "limits_conf")
+SOURCES = (
+    "processes", "details", "cgroups", "budgets", "user_namespaces", "users", "units", "zombies", "visibility", "limits_conf", "user_units",
+) + explain_process.SOURCES
 ITEMS = ("nproc", "nofile", "memlock", "core", "stack")  # shown with their origin
 
 
@@ -48,10 +51,12 @@ class Explanation(NamedTuple):
     limits: Tuple[Origin, ...]
     verdict: str
     unseen: Tuple[str, ...]  # what could not be known, and why
+    ways: Tuple[Way, ...] = ()  # for what should not stay as it is: what helps, and what does not
 
     def plain(self) -> Dict[str, Any]:
         return {
             "subject": self.subject, "about": list(self.about), "verdict": self.verdict, "unseen": list(self.unseen),
+            "ways": [dict(way._asdict()) for way in self.ways],
             "chain": [dict(step._asdict()) for step in self.chain], "limits": [dict(origin._asdict()) for origin in self.limits],
         }
 
@@ -91,12 +96,14 @@ def _explain_pid(host: Host, evidence: Evidence, pid: int) -> Explanation:
         raise NothingToExplain("there is no process %d" % pid)
     command = read_command(host, process)
     subject = "%s (%d)" % (shown(wording.base_name(command.program)), pid)
+    account = explain_process.of(host, evidence, pid)
     if process.zombie:
-        return _explain_zombie(host, evidence, pid, subject)
-    about = [_what_it_is(evidence, pid, command)]
+        return Explanation(subject, account.about, tuple(_steps(evidence, process.ppid)), (), account.verdict, _unseen(evidence), account.ways)
+    about = [_what_it_is(evidence, pid, command)] + list(account.about)
     if process.state == "Z":
         about.append("Its main thread has ended, %s: it is alive, no zombie." % wording.noun(process.threads - 1, "thread runs", "threads run"))
-    return _chain(host, evidence, pid, subject, about)
+    answer = _chain(host, evidence, pid, subject, about)
+    return answer._replace(ways=account.ways, verdict=" ".join(filter(None, (account.verdict, answer.verdict))))
 
 
 def _what_it_is(evidence: Evidence, pid: int, command: Command) -> str:
@@ -104,34 +111,8 @@ def _what_it_is(evidence: Evidence, pid: int, command: Command) -> str:
     unit = wording.unit_of(evidence, pid)
     return "%s, user %s, %s%s, started %s ago by %s." % (
         wording.command_line(command.program, command.arguments), wording.user_name(evidence, status.uid) if status else "?",
-        "unit " + unit if unit else "in no unit", ", %s" % wording.noun(process.threads, "thread") if process.threads > 1 else "",
-        wording.duration(evidence.processes.age(process)), _name(evidence, process.ppid))
-
-
-def _name(evidence: Evidence, pid: int) -> str:
-    process = evidence.processes.processes.get(pid)
-    return "%s (%d)" % (shown(process.comm), pid) if process else "process %d" % pid
-
-
-def _explain_zombie(host: Host, evidence: Evidence, pid: int, subject: str) -> Explanation:
-    """Which process must act: a zombie whose parent lives is not helped by any init."""
-    process = evidence.processes.processes[pid]
-    status = evidence.processes.status.get(pid)
-    about = ["%s has ended and is a zombie: signals do nothing to it, only its parent can reap it." % subject]
-    if status is not None and status.tracer:
-        about.append("%s traces it: until that detaches or ends, not even the parent can reap it." % _name(evidence, status.tracer))
-    parent = evidence.processes.processes.get(process.ppid)
-    if parent is None:
-        about.append("Its parent %d cannot be seen from here." % process.ppid)
-        return Explanation(subject, tuple(about), (), (), "", _unseen(evidence))
-    unit = wording.unit_of(evidence, parent.pid)
-    about.append("Its parent is %s%s." % (_name(evidence, parent.pid), " of %s" % unit if unit else ""))
-    is_init = parent.pid == 1 or (evidence.processes.status[parent.pid].ns_pids[-1:] == (1,) if parent.pid in evidence.processes.status else False)
-    if is_init:
-        verdict = "The parent is the init of its pid namespace: it must reap; give the container a reaping init (docker run --init, tini)."
-    else:
-        verdict = "An init in the container or on the host does not help while the parent lives: mend or restart %s." % (unit or _name(evidence, parent.pid))
-    return Explanation(subject, tuple(about), tuple(_steps(evidence, parent.pid)), (), verdict, _unseen(evidence))
+        "unit " + wording.unit_name(evidence, unit) if unit else "in no unit", ", %s" % wording.noun(process.threads, "thread") if process.threads > 1 else "",
+        wording.duration(evidence.processes.age(process)), name_of(evidence, process.ppid))
 
 
 def _chain(host: Host, evidence: Evidence, pid: int, subject: str, about: List[str]) -> Explanation:
@@ -208,13 +189,17 @@ def limit_origin(evidence: Evidence, pid: int, item: str) -> str:
             if default is not None and default.file:
                 return "%s=%s in %s:%d" % (default.key, shown(default.value), default.file, default.line)
             return "systemd's default for %s" % unit.id
+    of_user = evidence.user_units.units.get(unit_name) if unit_name and evidence.has("user_units") else None
+    setting = of_user.configured.get("Limit" + item.upper()) if of_user is not None else None
+    if setting is not None and setting.meaning is not None and tuple(setting.meaning)[:2] == own:
+        return "%s=%s in %s:%d" % (setting.key, shown(setting.value), shown(setting.file), setting.line)
     promised = _from_session(evidence, first, item, own)
     if promised:
         return promised
     parent = evidence.processes.processes[first].ppid
     before = _pair(evidence, parent, item)
     return "set when %s was started by %s%s" % (
-        _name(evidence, first), _name(evidence, parent), ", which has %s" % wording.limit(before[0]) if before else "")
+        name_of(evidence, first), name_of(evidence, parent), ", which has %s" % wording.limit(before[0]) if before else "")
 
 
 def _from_session(evidence: Evidence, pid: int, item: str, own: Tuple[int, int]) -> str:
@@ -257,7 +242,7 @@ def _explain_unit(host: Host, evidence: Evidence, unit: Any) -> Explanation:
     if not members:
         return Explanation(unit.id, tuple(about), (), (), "No process runs in it.", _unseen(evidence))
     main = unit.main_pid if unit.main_pid in evidence.details.of else min(members)
-    about.append("What follows is for %s." % _name(evidence, main))
+    about.append("What follows is for %s." % name_of(evidence, main))
     return _chain(host, evidence, main, unit.id, about)
 
 
@@ -273,7 +258,7 @@ def _explain_user(host: Host, evidence: Evidence, uid: int) -> Explanation:
     if not pids:
         return Explanation("user " + name, tuple(about), (), (), "", _unseen(evidence))
     tightest = min(pids, key=lambda pid: (_room(evidence, pid, counts), pid))
-    about.append("What follows is for %s, which has the least room of his processes." % _name(evidence, tightest))
+    about.append("What follows is for %s, which has the least room of his processes." % name_of(evidence, tightest))
     return _chain(host, evidence, tightest, "user " + name, about)
 
 
@@ -283,4 +268,7 @@ def _room(evidence: Evidence, pid: int, counts: Dict[int, headroom.UserTasks]) -
 
 
 def _unseen(evidence: Evidence) -> Tuple[str, ...]:
-    return tuple(sorted("%s: %s" % (name, shown(error.reason)) for name, error in evidence.unseen.items()))
+    unseen = sorted("%s: %s" % (name, shown(error.reason)) for name, error in evidence.unseen.items())
+    if evidence.has("visibility") and evidence.visibility.inside:
+        unseen.append(outside.REASON)
+    return tuple(unseen)

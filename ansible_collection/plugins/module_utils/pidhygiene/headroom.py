@@ -9,7 +9,7 @@ Pure: from evidence to budgets.
 from typing import Any, Dict, List, NamedTuple, Optional, Set
 
 from .model import UNLIMITED
-from .readers.kernel_budgets import RESERVED_PIDS
+from .readers.kernel_budgets import OWN_PID_MAX, RESERVED_PIDS, kernel_before
 from .readers.visibility import INITIAL_PID_NAMESPACE, INITIAL_USER_NAMESPACE
 
 FORKS_NEVER = 1  # a soft NPROC of 0 or 1 is a sandbox (sshd's pre-auth child), not a budget
@@ -122,9 +122,9 @@ def _count_pid_numbers(evidence: Any) -> Optional[Budget]:
         return None
     own = evidence.details.own_pid_namespace if evidence.has("details") else None
     visible = sum(max(1, process.threads) for process in evidence.processes.processes.values())
-    initial = own in (None, INITIAL_PID_NAMESPACE)
-    used = max(visible, budgets.tasks or 0) if initial else visible
-    holder = "this machine" if initial else "this pid namespace"
+    whole = own in (None, INITIAL_PID_NAMESPACE) or kernel_before(budgets.release, OWN_PID_MAX)  # then one pid_max counts for all namespaces
+    used = max(visible, budgets.tasks or 0) if whole else visible
+    holder = "this machine" if whole else "this pid namespace"
     return Budget("pid_max", holder, used, budgets.pid_max - RESERVED_PIDS, "/proc/sys/kernel/pid_max")
 
 
@@ -135,11 +135,20 @@ def all_threads(evidence: Any) -> Optional[Budget]:
     return Budget("threads-max", "this machine", budgets.tasks, budgets.threads_max, "/proc/sys/kernel/threads-max")
 
 
+def threads_for_memory(evidence: Any) -> Optional[int]:
+    """As many tasks as the kernel itself would allow for the memory there is: their stacks take an eighth of it (kernel/fork.c set_max_threads)."""
+    if not evidence.budgets.memory_kib:
+        return None
+    machine = evidence.processes.machine
+    stack = max(16, machine.page_size // 1024) if machine.word_bits == 64 else 8  # KiB, THREAD_SIZE
+    return int(evidence.budgets.memory_kib // (8 * stack))
+
+
 def group_budgets(evidence: Any, path: str) -> List[Budget]:
     """Every limited group from this one up to the root, innermost first."""
     mount = evidence.cgroups.hierarchy.pids_mount or ""
     return [
-        Budget("pids.max", group.path, group.current, group.maximum, mount + group.path + "/pids.max")
+        Budget("pids.max", group.path, group.current, group.maximum, mount + group.path.rstrip("/") + "/pids.max")
         for group in evidence.cgroups.chain(path) if group.maximum != UNLIMITED
     ]
 

@@ -31,10 +31,16 @@ MAX_LINKS = 40  # as the kernel's MAXSYMLINKS (include/linux/namei.h)
 CLOCK_BOOTTIME = 7  # time.CLOCK_BOOTTIME exists from Python 3.7 (include/uapi/linux/time.h)
 NS_GET_OWNER_UID = 0xB704  # include/uapi/linux/nsfs.h
 
+ON_A_SERVER = "on a remote file system"
 # File systems whose server can be gone: any system call below such a mount may never return.
 REMOTE_FILE_SYSTEMS = frozenset(
     "nfs nfs4 cifs smb3 smbfs ncpfs ncp 9p afs ceph glusterfs lustre gpfs beegfs ocfs2 gfs2 orangefs autofs coda".split()
 )
+
+
+def has_server(kind: str) -> bool:
+    """Whether this kind of file system is served by something that can stop answering."""
+    return kind in REMOTE_FILE_SYSTEMS or kind in ("fuse", "fuseblk") or kind.startswith("fuse.")
 
 
 class Host(object):
@@ -129,6 +135,7 @@ class LiveHost(Host):
         self.deadline = time.monotonic() + deadline_s
         self._clock: Optional[Clock] = None
         self._remote_mounts: Dict[str, List[str]] = {}
+        self._remote_mounts_of_namespace: Dict[str, List[str]] = {}
         self._expected: Dict[Any, Any] = {}  # questions to the bus under way, or their errors
 
     # -- primitives ------------------------------------------------------------------------------------------
@@ -186,6 +193,8 @@ class LiveHost(Host):
         self._check_time(path)
         try:
             if self._plain(path, root):
+                if follow:
+                    self._refuse_remote_program(path)
                 return _file_stat(os.stat(path) if follow else os.lstat(path))
             with _Walk(self, path, root, follow_last=follow) as place:
                 return _file_stat(os.stat(place.name, dir_fd=place.parent, follow_symlinks=False))
@@ -302,9 +311,32 @@ class LiveHost(Host):
             return True
         return not self.remote_mounts("/")
 
+    def _refuse_remote_program(self, path: str) -> None:
+        """The kernel looks no path up for /proc/PID/exe, but asks the file system about the file, and waits for a server that has gone.
+
+        The text of the link comes from the kernel alone (fs/proc/base.c do_proc_readlink). Errors: Unsafe, OSError.
+        """
+        parts = path.split("/", 4)
+        if len(parts) > 3 and parts[1] == "proc" and parts[3] in ("exe", "map_files"):
+            text = os.readlink(path)
+            for mount in self._remote_mounts_of(parts[2]):
+                if text.startswith(mount + "/"):
+                    raise Unsafe(path, ON_A_SERVER)
+
+    def _remote_mounts_of(self, pid: str) -> List[str]:
+        """As this process sees them; the table is read once per mount namespace."""
+        try:
+            namespace = os.readlink("/proc/%s/ns/mnt" % pid)
+        except OSError:
+            namespace = ""  # not ours to see, so not ours to follow either
+        if namespace not in self._remote_mounts_of_namespace:
+            self._remote_mounts_of_namespace[namespace] = _remote_mount_points("/proc/%s/mountinfo" % (pid if namespace else "self"), "")
+        return self._remote_mounts_of_namespace[namespace]
+
     def _open_file(self, path: str, root: str) -> int:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         if self._plain(path, root):
+            self._refuse_remote_program(path)
             # Opening a device can already act on it (rewind a tape, start a watchdog): look first, then open, then look again.
             if not path.startswith("/proc/") and not stat_bits.S_ISREG(os.stat(path).st_mode):
                 raise Unsafe(path, "not a regular file")
@@ -384,7 +416,7 @@ class _Walk(object):
         here = "/" + "/".join(self._names + [name])
         for mount in self._remote:
             if here == mount or here.startswith(mount + "/"):
-                raise Unsafe(self._path, "on a remote file system")
+                raise Unsafe(self._path, ON_A_SERVER)
 
 
 def _remote_mount_points(table: str, prefix: str) -> List[str]:
@@ -406,7 +438,7 @@ def _remote_mount_points(table: str, prefix: str) -> List[str]:
             point = point[len(prefix):]
         if point.startswith(("/proc/", "/sys/")):  # the kernel's own (binfmt_misc is an autofs mount on every systemd host)
             continue
-        if point != "/" and (kind in REMOTE_FILE_SYSTEMS or kind.startswith("fuse.")):
+        if point != "/" and has_server(kind):
             points.append(point)
     return points
 

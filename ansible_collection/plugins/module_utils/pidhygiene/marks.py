@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from . import facts_time
 from .model import UNLIMITED
+from .readers.stuck import alike
 from .text import shown
 
 SOURCES = ("boot_id", "clock", "processes", "details", "zombies", "cgroups", "stuck", "units")
@@ -88,7 +89,7 @@ def _stuck(evidence: Any) -> Dict[str, int]:
     found: Dict[str, int] = {}
     for task in evidence.stuck.tasks:
         detail = evidence.details.of.get(task.process.pid) if evidence.has("details") else None
-        key = "%s|%s" % (shown(task.process.comm), (detail.unit if detail else None) or "")
+        key = "%s|%s" % (shown(task.process.comm), alike((detail.unit_label if detail else None) or ""))
         found[key] = found.get(key, 0) + 1
     return dict(sorted(found.items())[:MOST])
 

@@ -40,7 +40,7 @@ def _zombies(evidence: Any) -> Dict[str, Any]:
     for brood in evidence.zombies.broods[:MOST]:
         detail = evidence.details.of.get(brood.parent.pid) if evidence.has("details") else None
         rows.append({
-            "parent": shown(brood.parent_command.program), "pid": brood.parent.pid, "unit": detail.unit if detail else None,
+            "parent": shown(brood.parent_command.program), "pid": brood.parent.pid, "unit": detail.unit_label if detail else None,
             "count": brood.zombies, "persistent": brood.persistent,
             "oldest_s": None if brood.oldest_s is None else round(brood.oldest_s, 1),
         })

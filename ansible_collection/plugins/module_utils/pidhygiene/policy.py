@@ -52,6 +52,8 @@ SETTINGS = (
     Setting("limits.users", "limits", {}, "user → item → value", "limits that sessions of users should get; validated and kept, no rule judges them yet"),
     Setting("limits.interactive_only", "names", (), "users", "PH-LIM-003: limits.conf entries of these are meant for logins only"),
     Setting("tasks.ignore_below", "count", 16, "tasks", "PH-SYS-004: a TasksMax below this is a sandbox, not a budget"),
+    Setting("outer_limits_watched", "flag", False, "",
+            "limits around a container that is audited from inside are watched on the machine outside: not unknown here"),
     Setting("restarts.warn", "count", 3, "restarts", "PH-SYS-007: restarts by systemd since the last audit that warn"),
     Setting("restarts.owned", "names", (), "units", "PH-SYS-007, PH-ZMB-007: units whose scheduled restarts somebody owns"),
     Setting("units.singletons", "names", (), "units", "services of which one instance may run"),

@@ -5,7 +5,7 @@
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .model import UNLIMITED, Gap, Seen
-from .readers.limits_conf import RLIMITS, Line, Session, session_limits
+from .readers.limits_conf import RLIMITS, Line, Session, Source, session_limits, uid_range
 from .text import shown
 
 NR_OPEN = 1048576  # fs/file.c sysctl_nr_open, where it could not be read
@@ -25,15 +25,19 @@ def nr_open(evidence: Any) -> int:
 
 
 def of_user(
-    evidence: Any, account: Any, arguments: Sequence[str] = (), start: Optional[Dict[str, Tuple[int, int]]] = None
+    evidence: Any, account: Any, arguments: Sequence[str] = (), start: Optional[Dict[str, Tuple[int, int]]] = None,
+    sources: Optional[Sequence[Source]] = None,
 ) -> Session:
-    """Opened by a process that runs with the limits of process 1, unless ``start`` says otherwise. The flavour must be known."""
+    """Opened by a process that runs with the limits of process 1, unless ``start`` says otherwise. The flavour must be known.
+
+    ``sources``: files to read instead of those that are there.
+    """
     conf = evidence.limits_conf
     manager = evidence.details.manager_limits or {}
     limits = {item: (UNLIMITED, UNLIMITED) for item in RLIMITS}
     limits.update(manager)
     limits.update(start or {})
-    return session_limits(conf.sources_for(arguments), account, conf.flavour, limits, manager, nr_open(evidence), arguments)
+    return session_limits(conf.sources_for(arguments) if sources is None else sources, account, conf.flavour, limits, manager, nr_open(evidence), arguments)
 
 
 def account_of(evidence: Any, user: str) -> Any:
@@ -48,6 +52,25 @@ def logins(evidence: Any) -> List[Any]:
     """Users who can log in: those with a shell, daemons of the distribution apart."""
     return [user for user in sorted(evidence.users.by_name.values())
             if user.shell.rpartition("/")[2] not in NO_LOGIN_SHELLS and (user.uid == 0 or user.uid >= FIRST_USER)]
+
+
+def named_by(evidence: Any, domain: str) -> List[str]:
+    """Local users for whom a domain speaks by name, group or range; none for a wildcard."""
+    users = evidence.users
+    if domain in users.by_name:
+        return [domain]
+    scope = uid_range(domain)
+    of_groups = domain[:1] in ("@", "%")
+    if scope is None:
+        groups = [group for group in users.groups if of_groups and group.name == domain[1:]]
+    else:
+        high = scope.high if scope.kind != "from" else 2 ** 32
+        groups = [group for group in users.groups if of_groups and scope.low <= group.gid <= high]
+        if not of_groups:
+            return sorted(user.name for user in users.by_name.values() if scope.low <= user.uid <= high)
+    numbers = {group.gid for group in groups}
+    members = {name for group in groups for name in group.members if name in users.by_name}
+    return sorted(members.union(user.name for user in users.by_name.values() if user.gid in numbers))
 
 
 def text_of(line: Line) -> str:

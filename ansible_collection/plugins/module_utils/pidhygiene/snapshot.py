@@ -211,7 +211,7 @@ def without_secrets(path: str, data: bytes) -> bytes:
         return b"\n".join(_without_password(line) for line in data.split(b"\n"))
     if path.startswith(SHELL_SETTINGS) and path != "/etc/sysconfig/clock":
         return b"\n".join(_masked_line(line) if _READ_OF_SETTINGS.search(line) else b"" for line in data.split(b"\n"))
-    if "supervis" in path and not path.startswith("/proc/"):
+    if "supervis" in path and not path.startswith(("/proc/", "/sys/", "/run/", "/var/run/")):  # its cgroup and pidfile are called after it, too
         return b"\n".join(line if _READ_OF_SUPERVISOR.match(line) else b"" for line in data.split(b"\n"))
     if not path.startswith("/proc/"):
         return data

@@ -150,6 +150,10 @@ def explanation(answer: Any, style: Style) -> str:
         lines.extend(["", "Limits it runs with (soft:hard):"])
         rows = [["  " + each.item, "%s:%s" % (_amount(each.soft), _amount(each.hard)), each.origin] for each in answer.limits]
         lines.extend(table(rows, style))
+    if answer.ways:
+        lines.append("")
+        for way in answer.ways:
+            lines.extend(style.wrap("%s: %s; %s" % (style.paint("helps", "pass") if way.works else style.paint("does not help", "warn"), way.what, way.why), 2))
     if answer.verdict:
         lines.extend([""] + style.wrap(answer.verdict, 0))
     for unseen in answer.unseen:

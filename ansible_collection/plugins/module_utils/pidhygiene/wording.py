@@ -5,6 +5,7 @@
 from typing import Any, Optional, Sequence, Tuple
 
 from .model import UNLIMITED, Subject
+from .readers.cgroups import USER_MANAGER
 from .text import masked, shown
 
 COMMAND_SHOWN = 120  # characters of a command line
@@ -29,8 +30,33 @@ def user_name(evidence: Any, uid: int) -> str:
 
 
 def unit_of(evidence: Any, pid: int) -> Optional[str]:
+    """Units of users' managers are told with the way to them: user@1001.service/app.slice/web.service."""
     detail = evidence.details.of.get(pid) if evidence.has("details") else None
-    return detail.unit if detail else None
+    return detail.unit_label if detail else None
+
+
+def of_user(evidence: Any, unit: str) -> Optional[Tuple[str, str]]:
+    """user@1001.service/app.slice/web.service → (web.service, alice); None for units of the system."""
+    manager, inside, _rest = unit.partition("/")
+    found = USER_MANAGER.match(manager)
+    return (unit.rsplit("/", 1)[-1], user_name(evidence, int(found.group(1)))) if found and inside else None
+
+
+def unit_name(evidence: Any, unit: str) -> str:
+    """web.service of user alice; or the unit of the system as it is called."""
+    found = of_user(evidence, unit)
+    return "%s of user %s" % found if found else unit
+
+
+def restart_of(evidence: Any, unit: str) -> str:
+    found = of_user(evidence, unit)
+    return "restart %s as user %s (systemctl --user restart %s)" % (found + found[:1]) if found else "restart %s" % unit
+
+
+def unit_parameters(evidence: Any, unit: Optional[str]) -> Tuple[Tuple[str, Any], ...]:
+    """For a remedy: the unit, and whose manager has it."""
+    found = of_user(evidence, unit) if unit else None
+    return (("unit", found[0]), ("user", found[1])) if found else (("unit", unit or ""),)
 
 
 def process_subject(evidence: Any, pid: int, program: str) -> Subject:

@@ -3,13 +3,17 @@
 """The pids controller on v1, hybrid and unified hierarchies: limits and usage of every group that holds a process, and of all its ancestors.
 
 Facts: kernel/cgroup/pids.c. A task is charged at fork and uncharged when it is *reaped*, so zombies and threads count;
-``cgroup.procs`` does not list zombies. The root group has no limit files.
+``cgroup.procs`` does not list zombies. The root group has no limit files, but for the one that a cgroup namespace shows as root.
 """
 
+import re
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from ..host import Host, HostError, Missing, unescape_mount
+from ..host import Host, HostError, Missing, NotRecorded, unescape_mount
 from ..model import UNLIMITED, Gap
+
+
+USER_MANAGER = re.compile(r"user@([0-9]+)\.service\Z")
 
 
 class Hierarchy(NamedTuple):
@@ -46,9 +50,9 @@ class Cgroups(NamedTuple):
 
 
 def ancestry(path: str) -> List[str]:
-    """/a/b → ["/a/b", "/a"]; the root group is left out, because it has no limits."""
+    """/a/b → ["/a/b", "/a", "/"]. The root group of a machine has no limits; the one that a container sees as its root is its own group, and has."""
     parts = [part for part in path.split("/") if part]
-    return ["/" + "/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return ["/" + "/".join(parts[:length]) for length in range(len(parts), -1, -1)]
 
 
 def read_hierarchy(host: Host) -> Hierarchy:
@@ -108,6 +112,18 @@ def unit_of(path: str) -> Optional[str]:
     return None
 
 
+def user_unit_of(path: str) -> Optional[str]:
+    """user@1001.service/app.slice/web.service: the unit of a user's manager that a group belongs to, as systemd's cg_path_get_user_unit. None for all else."""
+    parts = [part for part in path.split("/") if part]
+    at = next((number for number, part in enumerate(parts) if not part.endswith(".slice")), None)
+    if at is None or not USER_MANAGER.match(parts[at]):
+        return None
+    for end in range(at + 1, len(parts)):
+        if not parts[end].endswith(".slice"):
+            return "/".join(parts[at:end + 1]) if parts[end].endswith((".service", ".scope", ".socket", ".mount", ".swap")) else None
+    return "/".join(parts[at:]) if len(parts) > at + 1 else None
+
+
 def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
     """Limits and usage of these groups and their ancestors. Never raises; what it could not read is in ``gaps``."""
     groups: Dict[str, Group] = {}
@@ -116,13 +132,15 @@ def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
     if hierarchy.pids_mount is None:
         return Cgroups(hierarchy, {}, (Gap("/proc/self/mountinfo", "no pids controller is mounted"),))
     for path in sorted({each for start in paths for each in ancestry(start)}):
+        if path == "/" and hierarchy.pids_root != "/":
+            continue  # this mount shows one group and what is below it, under their own names
         if "/../" in path + "/":
             gaps.append(Gap(path, "outside of this cgroup namespace"))
             continue
         try:
             group = _read_group(host, hierarchy, path, kernel_has)
         except HostError as error:
-            if not isinstance(error, Missing):
+            if not isinstance(error, Missing) and not (path == "/" and isinstance(error, NotRecorded)):  # an older snapshot
                 gaps.append(Gap(error.path, error.reason))
         except ValueError:
             gaps.append(Gap(path, "not in the form of the pids controller's files"))
@@ -134,7 +152,7 @@ def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
 def _read_group(host: Host, hierarchy: Hierarchy, path: str, kernel_has: Dict[str, bool]) -> Group:
     """``kernel_has``: which of the newer files there are on this kernel; the first group that is there before and after finds out."""
     below = path[len(hierarchy.pids_root):] if hierarchy.pids_root != "/" and path.startswith(hierarchy.pids_root) else path
-    base = (hierarchy.pids_mount or "") + below
+    base = (hierarchy.pids_mount or "") + (below if below != "/" else "")
     maximum, current = parse_count(host.read(base + "/pids.max")), parse_count(host.read(base + "/pids.current"))
     optional: Dict[str, bytes] = {}
     missing = []

@@ -28,6 +28,7 @@ ACCEPTS_EMPTY = 187  # revision of Debian's cron that takes NAME= for an assignm
 SYSTEM, FRAGMENT, USER, ANACRON = "system", "fragment", "user", "anacron"
 
 _PLAIN_NAME = re.compile(r"^[a-zA-Z0-9_-]+$")  # database.c valid_name, and run-parts
+_PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".php")
 _LSB_NAME = re.compile(r"^_?([a-z0-9_.]+-)+[a-z0-9]+$")
 _LSB_BACKUP = re.compile(r"^[a-z0-9-].*dpkg-(old|dist)$")
 _LSB_PLAIN = re.compile(r"^[a-z0-9][a-z0-9-]*$")
@@ -35,7 +36,7 @@ _DEBIAN_VERSION = re.compile(r"^3\.0pl1-(\d+)")
 _CRONIE_VERSION = re.compile(rb"cronie (\d[\w.]{0,20})")
 
 _RESTART = re.compile(
-    r"systemctl\s+(?:-\S+\s+)*(?:try-restart|restart|reload-or-restart|try-reload-or-restart)\s+((?:-\S+\s+)*)([\w@:.\\-]+)"
+    r"systemctl\s+(?:-\S+\s+)*(?:try-restart|restart|reload-or-restart|try-reload-or-restart)((?:\s+-\S+|\s+[\w@:.\\-]+(?![\w@:.\\<>-]))+)"
     r"|(?:\bservice|rc-service|invoke-rc\.d)\s+([\w@.-]+)\s+(?:re|try-re|condre)start"
     r"|/etc/(?:rc\.d/)?init\.d/([\w@.-]+)\s+(?:try-|cond)?restart"
     r"|supervisorctl\s+(?:-\S+\s+)*restart\s+([\w:.-]+)"
@@ -143,18 +144,28 @@ def _dialect(implementation: str, version: str) -> str:
 
 def restarted(command: str) -> List[str]:
     """The services that a command line restarts."""
-    found = []
+    return [name[:-8] if name.endswith(".service") else name for _at, name in restarts_in(command)]
+
+
+def restarts_in(command: str) -> Iterator[Tuple[int, str]]:
+    """(where it stands, service as written). Not those of a user's own manager."""
     for match in _RESTART.finditer(command):
-        name = next(group for group in (match.groups()[1:]) if group)
-        found.append(name[:-8] if name.endswith(".service") else name)
-    return found
+        group = next(number for number, text in enumerate(match.groups(), 1) if text)
+        if "--user" in match.group().split():
+            continue
+        for name in re.finditer(r"\S+", match.group(group)):
+            if not name.group().startswith("-"):
+                yield match.start(group) + name.start(), name.group()
 
 
 # -- which cron --------------------------------------------------------------------------------------------------
 
 
 def _daemons(host: Host, table: ProcessTable, gaps: List[Gap]) -> Iterator[Daemon]:
-    """Not its children, which carry the same name until they run the job; not those of containers."""
+    """Not its children, which carry the same name and outlive it; not those of containers.
+
+    Who watches a job calls itself /usr/sbin/CRON or CROND (do_command.c child_process), and belongs to PID 1 once cron was restarted.
+    """
     own = table.status.get(table.machine.own_pid)
     depth = len(own.ns_pids) if own else 1
     for process in sorted(table.live(), key=lambda each: (each.start, each.pid)):
@@ -165,6 +176,8 @@ def _daemons(host: Host, table: ProcessTable, gaps: List[Gap]) -> Iterator[Daemo
         if status is not None and len(status.ns_pids) > depth:
             continue
         command = read_command(host, process)
+        if command.arguments and command.arguments[0].rpartition("/")[2].isupper():
+            continue
         yield Daemon(process, _implementation(host, "/proc/%d/exe" % process.pid, command.program, gaps), command.program, command.arguments)
 
 
@@ -340,10 +353,11 @@ def _scripts(host: Host, gaps: List[Gap]) -> Iterator[Script]:
 
 
 def script_passed_over(name: str, stat: FileStat) -> str:
-    """As Debian's run-parts; that of Red Hat takes names with dots too, except those of backups."""
-    if not _PLAIN_NAME.match(name):
-        return "run-parts passes over names with other characters than letters, digits, _ and -"
-    return "" if stat.mode & 0o111 else "is not executable"
+    """As Debian's run-parts; that of Red Hat takes names with dots too, except those of backups. README.txt and data of scripts are no jobs."""
+    plain = _PLAIN_NAME.match(name)
+    if not stat.mode & 0o111:
+        return "is not executable" if plain or name.endswith(_PROGRAMS) else ""
+    return "" if plain else "run-parts passes over names with other characters than letters, digits, _ and -"
 
 
 def _names(host: Host, directory: str, gaps: List[Gap]) -> List[str]:

@@ -8,6 +8,7 @@ of 999 characters; cronie drops the line. Debian's took "NAME=" (nothing behind 
 
 import hashlib
 import re
+from datetime import date
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 DEBIAN, OLD_DEBIAN, CRONIE = "debian", "debian before 3.0pl1-187", "cronie"
@@ -41,6 +42,14 @@ class Schedule(NamedTuple):
         days = self.days and self.weekdays if self.any_day else self.days or self.weekdays
         return not (self.minutes and self.hours and self.months and days)
 
+    @property
+    def times(self) -> List[int]:
+        """Minutes of the day, sorted."""
+        return sorted(hour * 60 + minute for hour in self.hours for minute in self.minutes)
+
+    def on(self, day: date) -> bool:
+        return _fires_on(self, day.month, day.day, day.isoweekday() % 7)
+
 
 class Job(NamedTuple):
     line: int
@@ -50,6 +59,11 @@ class Job(NamedTuple):
     command: str  # as written; to be masked when shown
     zone: Tuple[Tuple[str, str], ...]  # TZ and CRON_TZ as they stand above the line
     digest: str  # sha256 of the normalised line, the same on every host of a fleet
+
+    @property
+    def starred(self) -> bool:
+        """A star begins the minute or the hour: cron runs it by the clock, come what may (MIN_STAR and HR_STAR of entry.c)."""
+        return self.when == "@hourly" or any(word.startswith("*") for word in self.when.split(" ")[:2])
 
 
 class Variable(NamedTuple):
@@ -313,7 +327,7 @@ def parse_anacron(text: str) -> Table:
 def longest_pause(schedule: Schedule) -> Optional[int]:
     """Seconds between two firings, the longest there is in four years; None when it fires once or never."""
     days = [index for index, (month, day, weekday) in enumerate(_calendar()) if _fires_on(schedule, month, day, weekday)]
-    times = sorted(hour * 60 + minute for hour in schedule.hours for minute in schedule.minutes)
+    times = schedule.times
     if not days or not times:
         return None
     pauses = [(later - earlier) * 60 for earlier, later in zip(times, times[1:])]
@@ -344,7 +358,7 @@ def shortest_pause(schedule: Schedule) -> Optional[int]:
     """Seconds between two firings of one day, the shortest there is; where it fires once a day: a day. None when it never fires."""
     if schedule.never:
         return None
-    times = sorted(hour * 60 + minute for hour in schedule.hours for minute in schedule.minutes)
+    times = schedule.times
     return min((later - earlier) * 60 for earlier, later in zip(times, times[1:])) if len(times) > 1 else 86400
 
 

@@ -11,10 +11,11 @@ Maps are read for one process of each (program, unit): they cost most, and worke
 import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ..host import FileStat, Host, HostError, Missing, unescape_mount
+from ..host import FileStat, Host, HostError, Missing, Unsafe
 from ..model import Gap
+from . import mounts
 from .process_details import Details
-from .processes import Process, ProcessTable, read_command
+from .processes import Process, ProcessTable, read_command, still_stuck
 from .units import Units
 
 SUFFIX = " (deleted)"
@@ -22,6 +23,7 @@ SUFFIX = " (deleted)"
 NO_FILE = ("/memfd:", "/SYSV", "/[", "/dev/", "/drm", "/i915", "/anon_hugepage", "/tmp/", "/var/tmp/", "/run/", "/proc/")
 MAPS_LIMIT = 64 * 1024 * 1024  # bytes of one /proc/PID/maps
 MOST_MAPS = 400  # processes
+YOUNG_S = 60.0  # a process that has just started, a compiler that waits for its disk, runs what is installed
 SETTLED_S = 10.0  # a clock that was set while the host booted, and what a service writes as it starts
 # start-end, an x among the permissions, an inode that is not 0, a deleted path
 _DELETED_CODE = re.compile(rb"(?m)^([0-9a-f]+-[0-9a-f]+) ..x. [0-9a-f]+ [0-9a-f:]+ ([1-9]\d*) +(/.*) \(deleted\)$")
@@ -79,14 +81,20 @@ def read(host: Host, table: ProcessTable, details: Details, units: Units) -> Exe
     mapped: Set[Tuple[str, str]] = set()
     started_as = _commands(units)
     mains = {unit.main_pid: unit.id for unit in units.units.values() if unit.main_pid}
+    postponed: List[Tuple[Process, Tuple[str, str], str]] = []
     judged = maps_read = 0
     # main processes first: they stand for their unit
     for process in sorted(table.live(), key=lambda each: (each.pid not in mains, each.start, each.pid)):
-        base = "/proc/%d" % process.pid
+        base, text = "/proc/%d" % process.pid, ""
         try:
             text = host.readlink(base + "/exe")
             running = host.stat(base + "/exe")
         except Missing:
+            continue
+        except Unsafe as error:
+            judged += 1  # on a server: the kernel's mark has to do, and where that says deleted, nobody knows what is there now
+            if text.endswith(SUFFIX):
+                look.gaps.append(Gap(error.path, error.reason))
             continue
         except HostError as error:
             look.gaps.append(Gap(error.path, error.reason))
@@ -101,11 +109,21 @@ def read(host: Host, table: ProcessTable, details: Details, units: Units) -> Exe
         if language is not None:
             scripts.extend(look.changed_script(process, language.group(1), table.started_at(process)))
         detail = details.of.get(process.pid)
-        kind = (text, (detail.unit or detail.unit_group) if detail else "")
-        if kind not in mapped and maps_read < MOST_MAPS:
-            mapped.add(kind)
-            maps_read += 1
-            libraries.extend(look.libraries(process, image.path if image else text))
+        kind = (text, (detail.unit_label or detail.unit_group) if detail else "")
+        if kind in mapped or maps_read >= MOST_MAPS:
+            continue
+        if still_stuck(host, process):  # for this moment, or for ever: another one of its kind may do as well
+            postponed.append((process, kind, image.path if image else text))
+            continue
+        mapped.add(kind)
+        maps_read += 1
+        libraries.extend(look.libraries(process, image.path if image else text))
+    for process, kind, program in postponed:
+        if kind not in mapped and not still_stuck(host, process):
+            libraries.extend(look.libraries(process, program))
+        elif kind not in mapped and table.age(process) >= YOUNG_S:
+            look.gaps.append(Gap("/proc/%d/maps" % process.pid, "not read: the task is in state D"))
+        mapped.add(kind)
     return Executables(judged, tuple(images), tuple(libraries), tuple(scripts), maps_read, tuple(look.gaps))
 
 
@@ -176,9 +194,6 @@ class _Look(object):
         return None
 
     def libraries(self, process: Process, program: str) -> List[Library]:
-        if process.state == "D" and self._still_stuck(process):
-            self.gaps.append(Gap("/proc/%d/maps" % process.pid, "not read: the task is in state D"))
-            return []
         try:
             maps = self.host.read("/proc/%d/maps" % process.pid, MAPS_LIMIT)
         except Missing:
@@ -226,13 +241,9 @@ class _Look(object):
         if self._mounts is None:
             self._mounts = {}
             try:
-                lines = self.host.read_text("/proc/self/mountinfo", limit=16 * 1024 * 1024).splitlines()
+                self._mounts = {mount.point.rstrip("/"): mount.kind for mount in mounts.read(self.host)}
             except HostError as error:
                 self.gaps.append(Gap(error.path, error.reason))
-                lines = []
-            for line in lines:
-                before, _dash, after = line.partition(" - ")
-                self._mounts[unescape_mount(before.split(" ")[4]).rstrip("/")] = after.split(" ")[0]
         while path and path not in self._mounts:
             path = path.rpartition("/")[0]
         return self._mounts.get(path) == "overlay"
@@ -245,13 +256,6 @@ class _Look(object):
         except HostError:
             return False
         return self._has_a_name(path, found)
-
-    def _still_stuck(self, process: Process) -> bool:
-        try:
-            data = self.host.read("/proc/%d/task/%d/stat" % (process.pid, process.pid))
-        except HostError:
-            return False
-        return data.rpartition(b") ")[2][:1] == b"D"
 
     def _view(self, process: Process) -> str:
         """The root directory that a path of this process means. In our own mount namespace the kernel tells our paths."""

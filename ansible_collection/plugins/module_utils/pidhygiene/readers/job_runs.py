@@ -8,6 +8,9 @@ from ..host import Host
 from ..model import Gap
 from .cron import COMMANDS, Cron
 from .processes import Process, ProcessTable, read_command
+from .zombies import idle_for
+
+STUCK_S = 10.0
 
 
 class Run(NamedTuple):
@@ -31,7 +34,9 @@ def read(host: Host, table: ProcessTable, cron: Cron) -> JobRuns:
         if parent is None or parent.comm.lower() not in COMMANDS or process.comm.lower() in COMMANDS:
             continue
         if process.state == "D":
-            gaps.append(Gap("/proc/%d/cmdline" % process.pid, "not read: the task is in state D"))
+            idle = idle_for(host, process.pid)
+            if idle is None or idle >= STUCK_S:  # a job that reads its disk is in this state for a moment, and not what piles up
+                gaps.append(Gap("/proc/%d/cmdline" % process.pid, "not read: the task is in state D"))
             continue
         arguments = read_command(host, process).arguments
         if len(arguments) >= 3 and arguments[1] == "-c":

@@ -11,6 +11,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from ..host import Host, HostError, Missing
 from ..model import Gap
 
+OWN_PID_MAX = (6, 14)  # the first kernel whose pid namespaces each have a pid_max of their own, and the outer ones apply too (kernel/pid.c alloc_pid)
 RESERVED_PIDS = 300  # kernel/pid.c: after the first wrap, numbers below this are not handed out again
 
 
@@ -116,3 +117,11 @@ def _text(host: Host, path: str, gaps: List[Gap]) -> Optional[str]:
     except HostError as error:
         gaps.append(Gap(path, error.reason))
         return None
+
+
+def kernel_before(release: str, version: Tuple[int, int]) -> bool:
+    """Whether a release as "6.1.0-30-amd64" is older; False where it cannot be read."""
+    parts = release.split("-")[0].split(".")
+    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
+        return False
+    return (int(parts[0]), int(parts[1])) < version

@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Tuple
 from ..host import Host, HostError, Missing
 from ..model import Gap
 from .kernel_budgets import KernelBudgets
-from .processes import ProcessTable
+from .processes import ProcessTable, still_stuck
 
 NEAR = 0.5  # of the limit: below this a process is not worth its reading
 MAPS_LIMIT = 64 * 1024 * 1024  # bytes of one /proc/PID/maps
@@ -23,7 +23,7 @@ class MemoryMaps(NamedTuple):
 
 
 def read(host: Host, table: ProcessTable, budgets: KernelBudgets) -> MemoryMaps:
-    """Never raises. Tasks in state D are passed over: their map may be locked."""
+    """Never raises. Tasks in state D are passed over: their maps may be locked."""
     count: Dict[int, int] = {}
     gaps: List[Gap] = []
     if not budgets.max_map_count:
@@ -32,7 +32,7 @@ def read(host: Host, table: ProcessTable, budgets: KernelBudgets) -> MemoryMaps:
     large = sorted((process for process in table.live() if process.vsize >= least), key=lambda process: (-process.threads, process.pid))
     for process in large[:LOOKED_AT]:
         path = "/proc/%d/maps" % process.pid
-        if process.state == "D":
+        if still_stuck(host, process):
             gaps.append(Gap(path, "not read: the task is in state D"))
             continue
         try:

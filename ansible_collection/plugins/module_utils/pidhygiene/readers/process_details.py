@@ -42,6 +42,11 @@ class Detail(NamedTuple):
     def unit(self) -> Optional[str]:
         return cgroups.unit_of(self.unit_group)
 
+    @property
+    def unit_label(self) -> Optional[str]:
+        """The same, but for units of users' managers with the way to them: user@1001.service/app.slice/web.service."""
+        return cgroups.user_unit_of(self.unit_group) or self.unit
+
 
 class Details(NamedTuple):
     of: Dict[int, Detail]

@@ -219,6 +219,17 @@ class Command(NamedTuple):
     arguments: Tuple[str, ...]
 
 
+def still_stuck(host: Host, process: Process) -> bool:
+    """In state D when the table was read, and again now: to read its memory could block. Whoever reads a disk is in it for a moment. Never raises."""
+    if process.state != "D":
+        return False
+    try:
+        data = host.read("/proc/%d/task/%d/stat" % (process.pid, process.pid))
+    except HostError:
+        return False
+    return data.rpartition(b") ")[2][:1] == b"D"
+
+
 def read_command(host: Host, process: Process) -> Command:
     """The executable and its arguments; falls back to the command name. Never raises."""
     fallback = "[%s]" % process.comm

@@ -2,14 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tasks in uninterruptible sleep, and since when: dead NFS servers and disks pile them up."""
 
+import re
 from typing import List, NamedTuple, Optional, Tuple
 
 from ..host import Host, HostError
 from ..model import Gap
+from . import mounts
 from .processes import Process, ProcessTable
 from .zombies import idle_for
 
 LOOKED_AT = 200
+_NUMBERED = (
+    (re.compile(r"session-[^.]+\.scope\Z"), "sessions"), (re.compile(r"run-[^.]+\.(?=(?:service|scope)\Z)"), "run-*."),
+    (re.compile(r"@[^.]*\.(?=service\Z)"), "@."),
+)
 
 
 class StuckTask(NamedTuple):
@@ -20,11 +26,19 @@ class StuckTask(NamedTuple):
 
 class Stuck(NamedTuple):
     tasks: Tuple[StuckTask, ...]  # every live user process in state D, at most LOOKED_AT of them in detail
+    servers: Tuple[mounts.Server, ...]  # mounts that tasks may wait for; empty where no task is stuck
     gaps: Tuple[Gap, ...]
 
 
+def alike(unit: str) -> str:
+    """What units have in common that differ in a number only: each login, each run of a template has one of its own."""
+    for pattern, common in _NUMBERED:
+        unit = pattern.sub(common, unit)
+    return unit
+
+
 def read(host: Host, table: ProcessTable) -> Stuck:
-    """Touches nothing of a stuck task that could block: only stat, sched and wchan. Never raises."""
+    """Touches nothing of a stuck task that could block: only stat, sched and wchan; and no mount. Never raises."""
     tasks: List[StuckTask] = []
     gaps: List[Gap] = []
     stuck = [process for process in table.live() if process.state == "D"]
@@ -38,4 +52,12 @@ def read(host: Host, table: ProcessTable) -> Stuck:
         if idle is None and table.age(process) >= 60:
             gaps.append(Gap("/proc/%d/sched" % process.pid, "the kernel does not tell since when a task is stuck"))
         tasks.append(StuckTask(process, idle, "" if channel == "0" else channel))
-    return Stuck(tuple(tasks), tuple(gaps))
+    return Stuck(tuple(tasks), _servers(host, gaps) if tasks else (), tuple(gaps))
+
+
+def _servers(host: Host, gaps: List[Gap]) -> Tuple[mounts.Server, ...]:
+    try:
+        return mounts.servers(host)
+    except HostError as error:
+        gaps.append(Gap(error.path, error.reason))
+        return ()

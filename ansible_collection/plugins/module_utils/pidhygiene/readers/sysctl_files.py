@@ -22,8 +22,8 @@ class SysctlFiles(NamedTuple):
     gaps: Tuple[Gap, ...]
 
 
-def read(host: Host) -> SysctlFiles:
-    """Never raises."""
+def read(host: Host, without: str = "") -> SysctlFiles:
+    """``without``: a path that is passed over, as if it were not there. Never raises."""
     gaps: List[Gap] = []
     winners: Dict[str, str] = {}
     for directory in reversed(DIRECTORIES):
@@ -35,8 +35,9 @@ def read(host: Host) -> SysctlFiles:
             gaps.append(Gap(directory, error.reason))
             continue
         for name in names:
-            if name.endswith(".conf"):
-                winners[name] = "%s/%s" % (directory, name)
+            path = "%s/%s" % (directory, name)
+            if name.endswith(".conf") and path != without:
+                winners[name] = path
     values: Dict[str, Configured] = {}
     for path in [winners[name] for name in sorted(winners)] + ["/etc/sysctl.conf"]:
         try:

@@ -87,6 +87,7 @@ class Timer(NamedTuple):
     randomized: str  # RandomizedDelaySec= as written
     commands: Tuple[str, ...]  # ExecStart= lines of that unit
     file: str  # that says so
+    scheduled_in: str  # the file of its OnCalendar=, which may be a drop-in; empty without one
 
 
 class Manager(NamedTuple):
@@ -414,6 +415,7 @@ def _timer(name: str, known: Dict[str, Any], definition: Definition, search: Sea
     return Timer(
         name, known.get("ActiveState") == "active" if known else None, unit, tuple(schedule),
         _said(definition.settings, "RandomizedDelaySec", ""), tuple(commands), definition.fragment or "",
+        definition.settings["OnCalendar"].file if "OnCalendar" in definition.settings else "",
     )
 
 

@@ -139,7 +139,7 @@ def _brood(
         births=tuple(process.start / ticks for process in group),
         unwaitable=sum(1 for process in group if process.exit_signal != SIGCHLD),
         examples=tuple(process.pid for process in sample(group, 5)),
-        reaping=_read_reaping(host, parent) if len(group) >= SUSPECT else None,
+        reaping=read_reaping(host, parent) if len(group) >= SUSPECT else None,
     )
 
 
@@ -218,7 +218,7 @@ def _same_zombie(host: Host, process: Process) -> bool:
     return again.state == "Z" and again.start == process.start and again.ppid == process.ppid
 
 
-def _read_reaping(host: Host, parent: Process) -> Optional[Reaping]:
+def read_reaping(host: Host, parent: Process) -> Optional[Reaping]:
     """Signal masks are per thread for blocking, per process for handling (kernel/signal.c)."""
     bit = 1 << (SIGCHLD - 1)
     base = "/proc/%d/task" % parent.pid

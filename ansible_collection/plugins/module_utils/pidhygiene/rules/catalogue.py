@@ -7,8 +7,8 @@ from typing import List, Sequence
 
 from ..model import Rule
 from . import (
-    containers, deleted, jobs, limits_conf_lines, limits_in_force, limits_promised, orphans, pid_space, self_checks, sessions, systemd,
-    time_zone, zombies,
+    clock_changes, containers, deleted, jobs, limits_conf_lines, limits_in_force, limits_promised, orphans, pid_space, restart_order, self_checks,
+    sessions, systemd, time_zone, zombies,
 )
 
 RULES = (
@@ -63,6 +63,7 @@ RULES = (
     deleted.stale_libraries,
     deleted.bus_replaced,
     deleted.core_services_replaced,
+    restart_order.unsafe_plan,
     deleted.reboot_pending,
     sessions.leaked_sessions,
     sessions.logind_memory,
@@ -72,6 +73,7 @@ RULES = (
     sessions.logins_blocked,
     jobs.overlapping_runs,
     jobs.never_run,
+    clock_changes.jobs_meet_a_change,
     time_zone.sources_disagree,
     time_zone.localtime_is_a_copy,
     time_zone.localtime_unusable,

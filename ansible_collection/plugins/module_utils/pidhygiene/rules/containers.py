@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from .. import headroom, leak, wording
+from .. import headroom, leak, outside, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -31,7 +31,7 @@ from ..text import shown
 from .zombies import charged_budgets
 
 NEEDS = ("processes", "details", "containers", "zombies")
-USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id", "clock")
+USES = ("cgroups", "budgets", "users", "user_namespaces", "boot_id", "clock", "visibility")
 NO_CONTAINER = "no container runs here: no pid namespace below our own has a living init"
 REAPERS = frozenset(  # programs that reap what they adopt: they get a minute, as they may be busy
     "tini tini-static docker-init catatonit podman-init dumb-init systemd init s6-svscan runit runsvdir bash".split())
@@ -39,7 +39,7 @@ SHELLS = frozenset("sh bash dash ash busybox".split())
 PROBES = 6  # zombies at least, before their start times are called regular
 
 
-def _name(container: Container) -> str:
+def name_of(container: Container) -> str:
     return "%s container %s" % (container.runtime, container.id[:12]) if container.known else "the pid namespace of %s (%d)" % (
         wording.base_name(container.command.program), container.init.pid)
 
@@ -47,7 +47,7 @@ def _name(container: Container) -> str:
 def _subject(container: Container) -> Subject:
     """Ids change with every container; runtime and what it runs stay. A machine that has a name keeps it."""
     named = container.id if container.runtime in ("nspawn", "lxc") else ""
-    return Subject("container", _name(container), "|".join((container.runtime, named) + container.command.arguments[:4])[:200]
+    return Subject("container", name_of(container), "|".join((container.runtime, named) + container.command.arguments[:4])[:200]
                    or container.command.program)
 
 
@@ -154,6 +154,8 @@ def pids_budget(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Unknown(gaps)
     if not evidence.containers.containers:
         yield NotApplicable(NO_CONTAINER)
+    else:
+        yield from outside.groups(evidence, policy)
     uses: Dict[str, Use] = {}
     for container in evidence.containers.containers:
         tightest = evidence.cgroups.tightest(container.group)
@@ -217,11 +219,13 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if blind and not gaps:
         yield Unknown(tuple(Gap(each.group, "no limit file of the pids controller can be seen for this group") for each in blind))
     yield Passed(len(known) - len(open_ended) - len(blind))
-    if open_ended:
+    hidden = list(outside.groups(evidence, policy)) if open_ended else []
+    yield from hidden
+    if open_ended and not hidden:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "containers without a limit of tasks"),
             "%s without any limit of tasks (%s): each can use up those of the host; set --pids-limit, podPidsLimit or TasksMax= of their slice." % (
-                wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([_name(each) for each in open_ended], 3)),
+                wording.noun(len(open_ended), "container runs", "containers run"), wording.listed([name_of(each) for each in open_ended], 3)),
             evidence=tuple(Seen("%s%s/pids.max" % (evidence.cgroups.hierarchy.pids_mount or "", shown(each.group)), "max, up to the root")
                            for each in open_ended[:5]),
             references=("kernel/cgroup/pids.c",),

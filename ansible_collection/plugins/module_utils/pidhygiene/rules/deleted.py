@@ -1,9 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PH-DEL: programs and libraries that were replaced on disk while they run, and a kernel that waits for a reboot.
-
-PH-DEL-006 is a gate on plans, no rule about a host.
-"""
+"""PH-DEL: programs and libraries that were replaced on disk while they run, and a kernel that waits for a reboot."""
 
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -11,10 +8,10 @@ from .. import wording
 from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..restart_plan import BUS
 from ..text import shown
 
 NEEDS = ("executables", "processes", "details", "units", "clock")
-BUS = ("dbus.service", "dbus-broker.service")
 CORE = {
     "systemd-logind.service": "restart it only after the bus is in order, best with a scheduled reboot",
     "systemd-journald.service": "restart systemd-journald.service", "systemd-udevd.service": "restart systemd-udevd.service",
@@ -29,9 +26,10 @@ DAY = 86400.0
 # -- how the rules speak of them -------------------------------------------------------------------------------------
 
 
-def _gaps(evidence: Any, with_manager: bool = False) -> List[Verdict]:
-    """PID 1 is the business of few rules; in some virtual machines not even root may look at it."""
-    gaps = tuple(gap for gap in evidence.executables.gaps if with_manager or not gap.source.startswith("/proc/1/"))
+def _gaps(evidence: Any, with_manager: bool = False, with_maps: bool = False) -> List[Verdict]:
+    """PID 1 is the business of few rules; in some virtual machines not even root may look at it. Maps are that of one: stuck tasks keep theirs."""
+    gaps = tuple(gap for gap in evidence.executables.gaps
+                 if (with_manager or not gap.source.startswith("/proc/1/")) and (with_maps or not gap.source.endswith("/maps")))
     return [Unknown(gaps)] if gaps else []
 
 
@@ -107,11 +105,14 @@ def _replaced(evidence: Any, policy: Any, unit: str, path: str, container: bool,
     remedy: Optional[Remedy] = None
     pids = ", ".join("%d" % image.process.pid for image in images[:3])
     who = "%s (%s)" % (shown(wording.base_name(path)), pids)
-    what = "%s%s runs %s, which was %s" % (unit + ": " if unit else "", who, shown(path), _since(evidence, first.on_disk))
+    what = "%s%s runs %s, which was %s" % (wording.unit_name(evidence, unit) + ": " if unit else "", who, shown(path), _since(evidence, first.on_disk))
     if container:
         status, severity, act = INFO, SEVERITY_INFO, "recreate the container from its new image"
     elif _own_rule(unit, first):
         status, severity, act = INFO, SEVERITY_INFO, "see %s" % ("PH-DEL-004" if unit in BUS else "PH-DEL-005")
+    elif wording.of_user(evidence, unit) and unit.endswith(".service"):
+        status, severity, act = INFO, SEVERITY_INFO, wording.restart_of(evidence, unit)
+        remedy = Remedy("restart", wording.unit_parameters(evidence, unit), disruptive=True)
     elif not unit.endswith(".service") or unit.startswith("user@") or (first.on_disk is None and path.startswith(SCRATCH)):
         status, severity, act = INFO, SEVERITY_INFO, "it ends with its session, or restart it by hand"
     elif _being_installed(evidence):
@@ -155,15 +156,18 @@ def moved_aside(evidence: Any, policy: Any) -> Iterator[Verdict]:
 @rule("PH-DEL-003", "Services use libraries or scripts that were replaced on disk", MED, "an update that is not in force", NEEDS)
 def stale_libraries(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """One finding per library: one advisory is one cause, however many services wait for it."""
-    yield from _gaps(evidence, with_manager=True)
+    yield from _gaps(evidence, with_manager=True, with_maps=True)
     by_path: Dict[str, List[Any]] = {}
     containers: List[Any] = []
+    of_users: List[Any] = []
     for library in evidence.executables.libraries:
         unit = _unit(evidence, library.process)
         if library.container:
             containers.append(library)
         elif library.process.pid == 1 or (unit.endswith(".service") and not unit.startswith("user@")):
             by_path.setdefault(library.path, []).append(library)
+        elif unit.endswith(".service") and wording.of_user(evidence, unit):
+            of_users.append(library)
     yield Passed(max(0, evidence.executables.maps_read - len({each.process.pid for group in by_path.values() for each in group})))
     installing = _being_installed(evidence)
     for path in sorted(by_path):
@@ -181,10 +185,18 @@ def stale_libraries(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 shown(path), _since(evidence, there).replace("replaced", "replaced on disk"), wording.listed(units), "s" if len(units) == 1 else "",
                 "an update is running, look again when it has ended" if installing else
                 "restart %s within %s" % ("it" if len(units) == 1 else "them", _window(policy))),
-            evidence=tuple(Seen("/proc/%d/maps" % each.process.pid, "%s (deleted), %s" % (shown(path), _unit(evidence, each.process))) for each in group[:5]),
+            evidence=_old_files(evidence, group),
             remedy=Remedy("restart", (("units", units),), disruptive=True),
         )
     yield from _changed_scripts(evidence, policy, installing)
+    if of_users:
+        units = sorted({_unit(evidence, each.process) for each in of_users})
+        yield Finding(
+            INFO, SEVERITY_INFO, Subject("host", "units of users", "user units|libraries"),
+            "%s of users use libraries that were replaced: they take the new ones when they are restarted (systemctl --user), or at the next login." % (
+                wording.listed([wording.unit_name(evidence, unit) for unit in units])),
+            evidence=_old_files(evidence, of_users),
+        )
     if containers:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "containers", "containers|libraries"),
@@ -216,6 +228,11 @@ def _changed_scripts(evidence: Any, policy: Any, installing: bool) -> Iterator[F
                     wording.duration(evidence.processes.age(each.process)), _unit(evidence, each.process))) for each in group[:5]),
             confidence=MEDIUM_CONFIDENCE, remedy=Remedy("restart", (("units", units),), disruptive=True), references=("man:inode(7)", "man:needrestart(1)"),
         )
+
+
+def _old_files(evidence: Any, libraries: List[Any]) -> Tuple[Seen, ...]:
+    return tuple(
+        Seen("/proc/%d/maps" % each.process.pid, "%s (deleted), %s" % (shown(each.path), _unit(evidence, each.process))) for each in libraries[:5])
 
 
 @rule("PH-DEL-004", "The message bus was replaced on disk", HIGH, "restarting it alone cuts logind and the manager off", NEEDS)

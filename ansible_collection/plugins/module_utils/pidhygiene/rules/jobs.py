@@ -20,11 +20,11 @@ RISING = 4  # runs at once, one more in each of the last three intervals
 SET_ASIDE = re.compile(r"(~|\.(dpkg-\w+|ucf-\w+|rpm(save|orig|new)|bak|old|orig|save|disabled?|off|swp|example|sample|placeholder)|[-_.]disabled)$", re.I)
 
 
-def _place(table: Any, job: Any) -> str:
+def place_of(table: Any, job: Any) -> str:
     return "%s:%d" % (table.path, job.line)
 
 
-def _command(text: str) -> str:
+def command_of(text: str) -> str:
     return shown(masked(text), wording.COMMAND_SHOWN)
 
 
@@ -75,11 +75,11 @@ def overlapping_runs(evidence: Any, policy: Any) -> Iterator[Verdict]:
         every = sorted(ages[command])
         rising = len(every) >= RISING and all(any(step * pause <= age < (step + 1) * pause for age in every) for step in range(3))
         yield Finding(
-            FAIL if rising else WARN, HIGH if rising else MED, Subject("job", _place(place, job), job.digest),
+            FAIL if rising else WARN, HIGH if rising else MED, Subject("job", place_of(place, job), job.digest),
             "%s: %d runs of \"%s\" are alive at once, started every %s, the oldest %s ago%s: let it take a lock (flock -n), or find out what it waits for." % (
-                _place(place, job), len(every), _command(job.command), wording.duration(pause), wording.duration(late[-1]),
+                place_of(place, job), len(every), command_of(job.command), wording.duration(pause), wording.duration(late[-1]),
                 ", and each interval adds one" if rising else ""),
-            evidence=(Seen(_place(place, job), shown(job.when) + " " + _command(job.command)),) + tuple(
+            evidence=(Seen(place_of(place, job), shown(job.when) + " " + command_of(job.command)),) + tuple(
                 Seen("/proc/%d/stat" % run.process.pid, "started %s ago" % wording.duration(table.age(run.process)))
                 for run in evidence.job_runs.runs if run.command.strip() == command)[:5],
         )
@@ -175,7 +175,7 @@ def _refused_users(evidence: Any) -> Iterator[Verdict]:
                 "none of the %d jobs" % len(jobs[user]) if len(jobs[user]) > 1 else "no job", name, text),
             evidence=(Seen(SHADOW, "%s: last change %s, maximum %s, inactive %s, expires %s" % ((name,) + tuple(
                 "-" if each is None else "day %d" % each if index in (0, 3) else "%d days" % each for index, each in enumerate(dates)))),)
-            + tuple(Seen(_place(table, job), shown(job.when) + " " + _command(job.command)) for table, job in jobs[user][:3]),
+            + tuple(Seen(place_of(table, job), shown(job.when) + " " + command_of(job.command)) for table, job in jobs[user][:3]),
             references=("man:shadow(5)", "man:pam_unix(8)", "man:chage(1)"),
         )
 
@@ -191,25 +191,25 @@ def _table(table: Any) -> Iterator[Verdict]:
             FAIL, HIGH, Subject("file", table.path),
             "%s: cron runs none of its %s, because %s: correct it, then see that cron takes it." % (
                 shown(table.path), wording.noun(len(jobs) or len(mistakes), "job"), _reason(why)),
-            evidence=tuple(Seen(_place(table, job), shown(job.when) + " " + _command(job.command)) for job in jobs[:3])
-            or tuple(Seen(_place(table, mistake), shown(mistake.reason)) for mistake in mistakes[:3]),
+            evidence=tuple(Seen(place_of(table, job), shown(job.when) + " " + command_of(job.command)) for job in jobs[:3])
+            or tuple(Seen(place_of(table, mistake), shown(mistake.reason)) for mistake in mistakes[:3]),
             references=("man:cron(8)", "man:crontab(5)"),
         )
     elif mistakes:
         for mistake in mistakes[:5]:
             yield Finding(
-                FAIL, HIGH, Subject("file", _place(table, mistake), "%s|%s" % (table.path, mistake.reason)),
-                "%s: cron passes over this line, because of: %s; correct it." % (shown(_place(table, mistake)), shown(mistake.reason)),
-                evidence=(Seen(_place(table, mistake), shown(mistake.reason)),), references=("man:crontab(5)",),
+                FAIL, HIGH, Subject("file", place_of(table, mistake), "%s|%s" % (table.path, mistake.reason)),
+                "%s: cron passes over this line, because of: %s; correct it." % (shown(place_of(table, mistake)), shown(mistake.reason)),
+                evidence=(Seen(place_of(table, mistake), shown(mistake.reason)),), references=("man:crontab(5)",),
             )
     else:
         yield Passed()
         for job in jobs:
             if job.schedule is not None and job.schedule.never:
                 yield Finding(
-                    FAIL, HIGH, Subject("job", _place(table, job), job.digest),
-                    "%s: no minute matches \"%s\", so it never runs: correct the times." % (shown(_place(table, job)), shown(job.when)),
-                    evidence=(Seen(_place(table, job), shown(job.when) + " " + _command(job.command)),),
+                    FAIL, HIGH, Subject("job", place_of(table, job), job.digest),
+                    "%s: no minute matches \"%s\", so it never runs: correct the times." % (shown(place_of(table, job)), shown(job.when)),
+                    evidence=(Seen(place_of(table, job), shown(job.when) + " " + command_of(job.command)),),
                 )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 from .. import sessions, wording
 from ..model import (
-    CRIT, FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN,
+    CRIT, FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
 from ..readers.limits_conf import (
@@ -29,6 +29,7 @@ class _Mistake(NamedTuple):
     what: str  # after the line's place, as "is ignored: …"
     advice: str
     confidence: str = "high"
+    instead: Optional[Dict[str, str]] = None  # the parts of the line that are to be others, where only one thing can be meant; empty: no line
 
 
 @rule(
@@ -61,8 +62,26 @@ def _line_finding(line: Line, mistake: _Mistake) -> Finding:
         mistake.status, mistake.severity, Subject("file", line.place, "%s|%s" % (line.file, line.text)),
         "%s, \"%s\", %s; %s." % (shown(line.place), sessions.text_of(line), mistake.what, mistake.advice),
         evidence=(sessions.seen(line),), confidence=mistake.confidence,
-        remedy=Remedy("pam_limits_line", (("file", line.file), ("line", line.text))), references=("man:limits.conf(5)",),
+        remedy=_correction(line, mistake.instead), references=("man:limits.conf(5)",),
     )
+
+
+def _correction(line: Line, instead: Optional[Dict[str, str]]) -> Optional[Remedy]:
+    if instead is None or (instead and line.makes != LIMIT) or (line.file != CONFIG and not line.file.startswith(CONFIG_FOLDER + "/")):
+        return None
+    if not instead:
+        return Remedy("pam_limits_line", (("file", line.file), ("instead_of", line.text), ("state", "absent")))
+    parts = {"domain": line.domain, "type": line.type, "item": line.item, "value": line.value}
+    parts.update(instead)
+    return Remedy("pam_limits_line", (("file", line.file), ("instead_of", line.text)) + tuple(sorted(parts.items())))
+
+
+def _line_of_our_own(line: Line, part: str) -> Optional[Remedy]:
+    """The same, last in the folder, so that nobody else's file is touched. None for a value that is not what it looks like."""
+    value = "unlimited" if line.effect == UNLIMITED else line.value
+    if value != "unlimited" and not re.match(r"-?[0-9]+\Z", value):
+        return None
+    return Remedy("pam_limits_line", (("domain", line.domain), ("type", part), ("item", line.item), ("value", value)))
 
 
 def _missing_files(evidence: Any) -> Iterator[Finding]:
@@ -99,7 +118,7 @@ def _ignored(line: Line) -> _Mistake:
 
 def _no_limits_mistake(line: Line) -> Optional[_Mistake]:
     if line.domain in ("*", "%"):
-        return _Mistake(FAIL, MED, "has no effect: only a user, a group or a range can be freed from limits", "delete it")
+        return _Mistake(FAIL, MED, "has no effect: only a user, a group or a range can be freed from limits", "delete it", instead={})
     if line.type != "-":
         return _Mistake(FAIL, HIGH, "frees the domain from all limits, whatever stands after the dash", "write all four fields, or a dash alone")
     return None
@@ -138,9 +157,9 @@ def _bound_mistake(evidence: Any, line: Line) -> Optional[_Mistake]:
     if line.item == "nofile" and line.type != SOFT and line.effect is not None and line.effect > nr_open:
         if flavour.debian:
             return _Mistake(FAIL, HIGH, "is not set: nofile above fs.nr_open (%d) is refused by the kernel, and the old limit stays" % nr_open,
-                            "write at most %d" % nr_open)
+                            "write at most %d" % nr_open, instead={"value": "%d" % nr_open})
         return _Mistake(FAIL, CRIT, "makes pam_limits fail: nofile above fs.nr_open (%d) is refused by the kernel, and so is the session" % nr_open,
-                        "write at most %d" % nr_open)
+                        "write at most %d" % nr_open, instead={"value": "%d" % nr_open})
     return None
 
 
@@ -170,10 +189,12 @@ def _domain_mistake(evidence: Any, line: Line) -> Optional[_Mistake]:
     if name is None or _exists(evidence, name, groups):
         return None
     if name.isdigit() and not groups:
-        return _Mistake(FAIL, HIGH, "speaks for a user *named* %s, and there is none" % name, "write :%s for the user with that uid" % name)
+        return _Mistake(FAIL, HIGH, "speaks for a user *named* %s, and there is none" % name, "write :%s for the user with that uid" % name,
+                        instead={"domain": ":" + name} if name in {str(uid) for uid in evidence.users.by_uid} else None)
     other = next((each for each in _names(evidence, groups) if each.lower() == name.lower()), None)
     if other is not None:
-        return _Mistake(WARN, MED, "speaks for nobody: names are compared with their case", "write %s" % shown(other))
+        return _Mistake(WARN, MED, "speaks for nobody: names are compared with their case", "write %s" % shown(other),
+                        instead={"domain": line.domain[:1] + other if groups else other})
     if _of_a_directory(evidence, line):
         return None
     return _Mistake(INFO, SEVERITY_INFO, "speaks for nobody: there is no %s %s" % ("group" if groups else "user", shown(name)),
@@ -236,28 +257,10 @@ def _accounts_spoken_of(evidence: Any) -> List[Any]:
     chosen = set()
     for line in evidence.limits_conf.lines:
         if line.makes in (LIMIT, NO_LIMITS):
-            chosen.update(_named_by(evidence, line.domain)[:MANY_USERS])
+            chosen.update(sessions.named_by(evidence, line.domain)[:MANY_USERS])
     if any(line.domain == "*" and line.makes == LIMIT for line in evidence.limits_conf.lines):
         chosen.update([user.name for user in sessions.logins(evidence) if user.uid != 0 and user.name not in chosen][:1])
     return [evidence.users.account(name) for name in sorted(chosen)]
-
-
-def _named_by(evidence: Any, domain: str) -> List[str]:
-    users = evidence.users
-    if domain in users.by_name:
-        return [domain]
-    scope = uid_range(domain)
-    of_groups = domain[:1] in ("@", "%")
-    if scope is None:
-        groups = [group for group in users.groups if of_groups and group.name == domain[1:]]
-    else:
-        high = scope.high if scope.kind != "from" else 2 ** 32
-        groups = [group for group in users.groups if of_groups and scope.low <= group.gid <= high]
-        if not of_groups:
-            return sorted(user.name for user in users.by_name.values() if scope.low <= user.uid <= high)
-    numbers = {group.gid for group in groups}
-    members = {name for group in groups for name in group.members if name in users.by_name}
-    return sorted(members.union(user.name for user in users.by_name.values() if user.gid in numbers))
 
 
 def _shadowed(evidence: Any, account: Any, session: Session) -> Iterator[Finding]:
@@ -284,7 +287,7 @@ def _voided(evidence: Any, account: Any, exempt: Line) -> Iterator[Finding]:
             "%s, \"%s\", voids every limit of %s, those of other files too (%s, \"%s\"); delete one of them." % (
                 shown(exempt.place), sessions.text_of(exempt), _WHOM, shown(own[0].place), sessions.text_of(own[0])),
             evidence=(sessions.seen(exempt),) + tuple(sessions.seen(line) for line in own[:4]),
-            remedy=Remedy("pam_limits_line", (("file", exempt.file), ("line", exempt.text))), references=("man:limits.conf(5)",),
+            remedy=_correction(exempt, {}), references=("man:limits.conf(5)",),
         )
 
 
@@ -295,7 +298,7 @@ def _lost_half(loser: Loser, session: Session) -> Finding:
         "%s, \"%s\", does not set the hard limit of %s (it stays %s), because another line sets the soft one and a dash line goes as a whole; "
         "write a hard line of its own." % (shown(line.place), sessions.text_of(line), _WHOM, wording.limit(session.limits[line.item][1])),
         evidence=(sessions.seen(line), Seen(line.place, loser.why)),
-        remedy=Remedy("pam_limits_line", (("file", line.file), ("line", "%s hard %s %s" % (line.domain, line.item, line.value)))),
+        remedy=_line_of_our_own(line, HARD),
         references=("pam_limits.c process_limit",),
     )
 
@@ -327,7 +330,7 @@ def _lost_line(loser: Loser, winner: Line, reason: str) -> Finding:
         "%s, \"%s\", is overruled for %s by %s, \"%s\": %s; move it to a file that sorts last (zz-), or name the user." % (
             shown(line.place), sessions.text_of(line), _WHOM, shown(winner.place), sessions.text_of(winner), shown(reason)),
         evidence=(sessions.seen(line), sessions.seen(winner)),
-        remedy=Remedy("pam_limits_line", (("file", CONFIG_FOLDER + "/zz-pidhygiene.conf"), ("line", line.text))),
+        remedy=_line_of_our_own(line, line.type),
         references=("man:limits.conf(5)",),
     )
 

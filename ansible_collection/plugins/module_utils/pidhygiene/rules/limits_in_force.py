@@ -4,11 +4,13 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from .. import headroom, marks, sessions, wording
+from .. import headroom, marks, outside, sessions, wording
 from ..model import (
     CRIT, FAIL, HIGH, HIGH_CONFIDENCE, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..readers.kernel_budgets import kernel_before
+from ..readers.unit_files import LIMIT_KEYS
 from ..text import shown
 from .systemd import VENDOR
 
@@ -20,25 +22,29 @@ def _limit_gaps(evidence: Any) -> List[Verdict]:
 
 @rule(
     "PH-LIM-001", "User close to RLIMIT_NPROC", CRIT, "su, ssh and exec fail with EAGAIN",
-    ("processes", "details", "user_namespaces"), ("users", "zombies", "limits_conf", "budgets"),
+    ("processes", "details", "user_namespaces"), ("users", "zombies", "limits_conf", "budgets", "visibility"),
 )
 def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     in_force = headroom.soft_nproc(evidence)
+    any_limit = False
     for uid in sorted(counts):
-        limits = {soft: _shared_limit(soft, pids) for soft, pids in in_force.get(uid, {}).items()}
+        shared = in_force.get(uid, {})
+        limits = {soft: _shared_limit(soft, pids) for soft, pids in shared.items()}
         session = _next_session(evidence, uid)
         if session is not None:
             limits.setdefault(session[0], session[1])
+        any_limit = any_limit or bool(limits)
         if limits and counts[uid].uncertain:
             yield Unknown(evidence.user_namespaces.gaps)
         for soft, source in sorted(limits.items()):
             if counts[uid].tasks < policy["headroom.warn"] * soft:
                 yield Passed()
             else:
-                yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source)
+                yield _nproc_finding(evidence, policy, uid, counts[uid], soft, source, shared.get(soft, []))
+    yield from outside.users(evidence, policy, any_limit)
 
 
 def _shared_limit(soft: int, pids: List[int]) -> Seen:
@@ -63,7 +69,7 @@ def _next_session(evidence: Any, uid: int) -> Optional[Tuple[int, Seen]]:
     return soft, sessions.seen(line)
 
 
-def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserTasks, soft: int, source: Seen) -> Finding:
+def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserTasks, soft: int, source: Seen, pids: List[int]) -> Finding:
     share = counted.tasks / float(soft)
     failing = share >= policy["headroom.fail"]
     name = wording.user_name(evidence, uid)
@@ -80,9 +86,21 @@ def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserT
             source,
         ),
         binding="RLIMIT_NPROC of %s: %d of %d" % (name, counted.tasks, soft),
-        remedy=Remedy("unit_limits", (("user", name), ("nproc", 2 * soft))),
+        remedy=_more_processes(evidence, uid, soft, pids) if counted.zombies * 2 <= counted.tasks else None,
         references=("man:getrlimit(2)", "kernel/fork.c copy_process"),
     )
+
+
+def _more_processes(evidence: Any, uid: int, soft: int, pids: List[int]) -> Optional[Remedy]:
+    """Where the limit comes from: the one service whose processes have it, or the session."""
+    units = {wording.unit_of(evidence, pid) or "" for pid in pids}
+    services = sorted(unit for unit in units if unit.endswith(".service") and not unit.startswith("user@"))
+    if len(units) == 1 and services:
+        return Remedy("unit_limits", (("unit", services[0]), ("nproc", 2 * soft)), disruptive=True)
+    user = evidence.users.by_uid.get(uid) if evidence.has("users") else None
+    if services or uid == 0 or user is None:
+        return None
+    return Remedy("pam_limits_line", (("domain", user.name), ("type", "-"), ("item", "nproc"), ("value", "%d" % (2 * soft))))
 
 
 def _of_parent(evidence: Any, uid: int) -> str:
@@ -143,16 +161,9 @@ def _limits_of_creator(evidence: Any, uid: int) -> Set[int]:
     return {soft for soft in found if headroom.FORKS_NEVER < soft < UNLIMITED}
 
 
-def kernel_before(release: str, version: Tuple[int, int]) -> bool:
-    parts = release.split("-")[0].split(".")
-    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
-        return False
-    return (int(parts[0]), int(parts[1])) < version
-
-
 @rule(
     "PH-LIM-005", "Unit limit set but not in force", HIGH, "a change is pending that nobody sees, and the next restart makes it",
-    ("units", "processes", "details"), ("budgets", "users", "user_namespaces"),
+    ("units", "processes", "details"), ("budgets", "users", "user_namespaces", "user_units"),
 )
 def unit_limit_not_in_force(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Only limits that the unit sets itself, and only where its file is newer than the process: what a program sets for itself is its right."""
@@ -186,6 +197,47 @@ def unit_limit_not_in_force(evidence: Any, policy: Any) -> Iterator[Verdict]:
             evidence=(Seen("/proc/1/limits", ", ".join(
                 "%s %s" % (item, wording.limit(evidence.details.manager_limits[item][1])) for item in ("nofile", "nproc", "memlock"))),),
         )
+    yield from _of_users(evidence)
+
+
+def _of_users(evidence: Any) -> Iterator[Verdict]:
+    """A user's manager cannot raise a limit above its own, and says nothing (src/basic/rlimit-util.c setrlimit_closest)."""
+    if not evidence.has("user_units"):
+        return
+    gaps = tuple(gap for gap in evidence.user_units.gaps if "remote" not in gap.reason)
+    if gaps:
+        yield Unknown(gaps)
+    if len(gaps) < len(evidence.user_units.gaps):
+        yield NotApplicable("unit files in homes on remote file systems are not read")
+    for label in sorted(evidence.user_units.units):
+        unit = evidence.user_units.units[label]
+        running, above = (_limits_of(evidence, pid) for pid in (unit.main_pid, unit.manager_pid))
+        for key, item in LIMIT_KEYS.items():
+            setting = unit.configured.get(key)
+            if setting is None or setting.meaning is None or item not in running:
+                continue
+            file, started = evidence.user_units.files.get(setting.file), evidence.processes.started_at(evidence.processes.processes[unit.main_pid])
+            capped = item in above and setting.meaning.hard > above[item][1] and running[item][1] == above[item][1]
+            if _as_configured(evidence, item, setting.meaning, running[item]) or not (capped or (file is not None and file.ctime > started + 2)):
+                yield Passed()
+                continue
+            why = "which its manager cannot go above (it has %s itself)" % wording.limit(above[item][1]) if capped else "which was written after it started"
+            yield Finding(
+                INFO if capped else WARN, SEVERITY_INFO if capped else MED, Subject("unit", label, "%s|%s" % (label, key)),
+                "%s runs with %s %s:%s, but its file says %s=%s, %s; %s." % (
+                    wording.unit_name(evidence, label), item, wording.limit(running[item][0]), wording.limit(running[item][1]), key, shown(setting.value), why,
+                    "raise %s of user@.service first" % key if capped else wording.restart_of(evidence, label)),
+                evidence=(Seen("/proc/%d/limits" % unit.main_pid, "%s %s:%s" % (
+                    item, wording.limit(running[item][0]), wording.limit(running[item][1]))),
+                          Seen("%s:%d" % (shown(setting.file), setting.line), "%s=%s" % (key, shown(setting.value)))),
+                remedy=None if capped else Remedy("restart", wording.unit_parameters(evidence, label), disruptive=True),
+                references=("man:systemd.exec(5)",),
+            )
+
+
+def _limits_of(evidence: Any, pid: int) -> Dict[str, Tuple[int, int]]:
+    detail = evidence.details.of.get(pid)
+    return (detail.limits or {}) if detail is not None else {}
 
 
 def _as_configured(evidence: Any, item: str, wanted: Any, running: Tuple[int, int]) -> bool:
@@ -282,6 +334,11 @@ def _above_nr_open(evidence: Any) -> Iterator[Finding]:
         )
 
 
+def _of_user_unit(evidence: Any, unit: Optional[str]) -> str:
+    """The subject of a process has no unit in it; whose manager it is must be told."""
+    return " of %s" % wording.unit_name(evidence, unit) if unit and wording.of_user(evidence, unit) else ""
+
+
 def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft: int, hard: int) -> Finding:
     """A pool that sits near its limit by design neither grows nor is refused: only these make it more than information."""
     process = evidence.processes.processes[pid]
@@ -293,11 +350,11 @@ def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft:
     status = WARN if growing or refused else INFO
     if share >= full and (refused or (growing and before is not None and before >= full * soft)):
         status = FAIL
-    subject = wording.process_subject(evidence, pid, process.comm)
+    subject, unit = wording.process_subject(evidence, pid, process.comm), wording.unit_of(evidence, pid)
     return Finding(
         status, {FAIL: HIGH, WARN: MED}.get(status, SEVERITY_INFO), subject._replace(key="files|" + subject.key),
-        "%s has %d open files of %d allowed (%s%s)%s; find the leak, or give its unit LimitNOFILE=." % (
-            shown(subject.id), detail.open_files, soft, wording.percent(share),
+        "%s%s has %d open files of %d allowed (%s%s)%s; find the leak, or give its unit LimitNOFILE=." % (
+            shown(subject.id), _of_user_unit(evidence, unit), detail.open_files, soft, wording.percent(share),
             ", %d more than at the last audit" % (detail.open_files - before) if growing and before is not None else "",
             ", and the log tells that more were refused" if refused else ""),
         evidence=(Seen("/proc/%d/fd" % pid, "%d descriptors" % detail.open_files),
@@ -305,7 +362,7 @@ def _open_files_finding(evidence: Any, policy: Any, pid: int, detail: Any, soft:
         + tuple(Seen(evidence.fork_failures.source, each.message) for each in refused[:3]),
         binding="RLIMIT_NOFILE of %s: %d of %d" % (shown(subject.id), detail.open_files, soft),
         confidence=MEDIUM_CONFIDENCE if status == INFO else HIGH_CONFIDENCE,
-        remedy=Remedy("unit_limits", (("unit", wording.unit_of(evidence, pid) or ""), ("nofile", "%d:%s" % (2 * soft, wording.limit(hard))))),
+        remedy=Remedy("unit_limits", wording.unit_parameters(evidence, unit) + (("nofile", "%d:%s" % (2 * soft, wording.limit(hard))),)),
     )
 
 
@@ -324,17 +381,19 @@ def _files_refused(evidence: Any, pid: int, process: Any) -> List[Any]:
 
 @rule(
     "PH-LIM-011", "Root daemon that setuids into a full user", HIGH, "status=203/EXEC, or children that die in silence",
-    ("processes", "details", "user_namespaces"), ("users",),
+    ("processes", "details", "user_namespaces"), ("users", "visibility"),
 )
 def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _limit_gaps(evidence)
     counts = headroom.user_tasks(evidence)
     tightest = {uid: min(limits) for uid, limits in headroom.soft_nproc(evidence).items()}
+    any_limit = False
     for parent_pid, uid in sorted(_setuid_children(evidence)):
         counted = counts.get(uid)
         soft = _soft(evidence, parent_pid)
         if counted is None or soft is None:
             continue
+        any_limit = any_limit or soft != UNLIMITED
         subject = wording.process_subject(evidence, parent_pid, evidence.processes.processes[parent_pid].comm)
         name = wording.user_name(evidence, uid)
         if soft != UNLIMITED and counted.tasks >= (1 - policy["headroom.setuid_margin"]) * soft:
@@ -352,10 +411,11 @@ def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 "%s can push user %s past the limit of %s's own sessions (%d): its children run under its limit (%s); bound its unit with TasksMax." % (
                     shown(subject.id), name, name, tightest[uid], wording.limit(soft)),
                 evidence=(Seen("/proc/%d/limits" % parent_pid, "Max processes %s (soft)" % wording.limit(soft)),),
-                remedy=Remedy("unit_limits", (("unit", wording.unit_of(evidence, parent_pid) or ""),)),
+                remedy=Remedy("unit_limits", wording.unit_parameters(evidence, wording.unit_of(evidence, parent_pid))),
             )
         else:
             yield Passed()
+    yield from outside.users(evidence, policy, any_limit)
 
 
 def _setuid_children(evidence: Any) -> Iterator[Tuple[int, int]]:

@@ -10,7 +10,7 @@ from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
-from ..readers.limits_conf import CONFIG_FOLDER, GROUP, HARD, LIMIT, RLIMITS, SOFT, USER, Line, class_of
+from ..readers.limits_conf import GROUP, HARD, LIMIT, RLIMITS, SOFT, USER, Line, class_of
 from ..readers.pam_stack import ALWAYS, NEVER, REFUSED, SOMETIMES
 from ..text import shown
 
@@ -47,27 +47,26 @@ def _runs_pam_limits(evidence: Any, unit: Any) -> bool:
 
 @rule(
     "PH-LIM-003", "limits.conf promises what the service does not get", HIGH, "the classic error: limits.conf is for logins",
-    ("limits_conf", "pam_stacks", "units", "users", "processes", "details"), ("budgets", "user_namespaces"),
+    ("limits_conf", "pam_stacks", "units", "users", "processes", "details"), ("budgets", "user_namespaces", "supervision"),
 )
 def promise_not_kept(evidence: Any, policy: Any) -> Iterator[Verdict]:
+    """Services of units, daemons of init scripts, programs of supervisord: none of them opens a session."""
     gaps = sessions.config_gaps(evidence)
     if gaps:
         yield Unknown(gaps)
     if evidence.limits_conf.flavour is None:
         return
     meant_for_all: List[_Broken] = []
-    for unit, detail in _services(evidence):
-        if unit.user in ("", "root", "0") or _runs_pam_limits(evidence, unit):
-            continue
-        account = sessions.account_of(evidence, unit.user)
+    for served in _served(evidence):
+        account = sessions.account_of(evidence, served.user)
         if account is None:
             if evidence.limits_conf.lines and not evidence.users.complete:
-                yield Unknown((Gap("user %s of %s" % (shown(unit.user), unit.id), "users of a directory are not looked up"),))
+                yield Unknown((Gap("user %s of %s" % (shown(served.user), served.name), "users of a directory are not looked up"),))
             continue
         if _any_match(account.name, policy["limits.interactive_only"]):
             yield Passed()
             continue
-        broken = list(_broken_promises(evidence, unit, detail, account))
+        broken = list(_broken_promises(evidence, served, account))
         for promise in broken:
             if promise.own:
                 yield _promise_finding(evidence, promise)
@@ -78,9 +77,47 @@ def promise_not_kept(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield _promise_to_all(meant_for_all)
 
 
-class _Broken(NamedTuple):
-    unit: Any
+class _Served(NamedTuple):
+    """A process that a manager started under a user of its own, without a session."""
+
+    name: str  # "db.service", "worker of supervisor.service"
+    unit: str  # where its limits are to be set
     user: str
+    pid: int
+    cure: str  # what must be said there beside the limit; empty: nothing
+
+
+def _served(evidence: Any) -> Iterator[_Served]:
+    for unit, _detail in _services(evidence):
+        if unit.user not in ("", "root", "0") and not _runs_pam_limits(evidence, unit):
+            yield _Served(unit.id, unit.id, unit.user, unit.main_pid, "")
+    daemons: Dict[str, _Served] = {}  # of each init script the oldest that is not root's
+    scripts = {unit.id for unit in _script_units(evidence).values() if not unit.user and not unit.main_pid}
+    for process in sorted(evidence.processes.live(), key=lambda each: (each.start, each.pid)):
+        detail = evidence.details.of.get(process.pid)
+        user = _own_user(evidence, process.pid)
+        if detail is not None and detail.limits and detail.unit in scripts and process.ppid == 1 and user and not _by_hand(detail):
+            daemons.setdefault(detail.unit, _Served(detail.unit, detail.unit, user, process.pid, ""))
+    yield from (daemons[name] for name in sorted(daemons))
+    for pid, label in sorted(evidence.supervision.managed.items() if evidence.has("supervision") else ()):
+        detail = evidence.details.of.get(pid)
+        user = _own_user(evidence, pid)
+        if detail is not None and detail.limits and detail.unit and user:
+            yield _Served("%s of %s" % (shown(label.name or evidence.processes.processes[pid].comm), detail.unit), detail.unit, user, pid,
+                          ", and minfds and minprocs in supervisord.conf")
+
+
+def _own_user(evidence: Any, pid: int) -> str:
+    """Name of the real uid; empty for root, and for what a container runs."""
+    status = evidence.processes.status.get(pid)
+    if status is None or status.uid == 0 or len(status.ns_pids) > 1:
+        return ""
+    user = evidence.users.by_uid.get(status.uid)
+    return user.name if user is not None else "%d" % status.uid
+
+
+class _Broken(NamedTuple):
+    served: _Served
     uid: int
     item: str
     line: Line  # that promises
@@ -89,8 +126,9 @@ class _Broken(NamedTuple):
     own: bool  # the line speaks of this user or his group, not of everybody
 
 
-def _broken_promises(evidence: Any, unit: Any, detail: Any, account: Any) -> Iterator[_Broken]:
+def _broken_promises(evidence: Any, served: _Served, account: Any) -> Iterator[_Broken]:
     """A running limit above the promise keeps it."""
+    detail = evidence.details.of[served.pid]
     session = sessions.of_user(evidence, account)
     for item in RLIMITS:
         half = 0 if (item, SOFT) in session.winners else 1
@@ -98,31 +136,33 @@ def _broken_promises(evidence: Any, unit: Any, detail: Any, account: Any) -> Ite
         if line is None or item not in detail.limits or detail.limits[item][half] >= session.limits[item][half]:
             continue
         strength = class_of(line, account, evidence.limits_conf.flavour)
-        yield _Broken(unit, account.name, account.uid, item, line, session.limits[item], detail.limits[item], strength in (USER, GROUP))
+        yield _Broken(served, account.uid, item, line, session.limits[item], detail.limits[item], strength in (USER, GROUP))
 
 
 def _promise_finding(evidence: Any, promise: _Broken) -> Finding:
     half = 0 if promise.line.type != HARD else 1
+    served = promise.served
     wanted, running = promise.promised[half], promise.running[half]
     used = _used(evidence, promise)
     nearly = wanted != UNLIMITED and running >= (1 - NEARLY) * wanted
     failing = used is not None and used >= 0.5 * running
     status = INFO if nearly else FAIL if failing else WARN
     return Finding(
-        status, {FAIL: HIGH, WARN: MED, INFO: SEVERITY_INFO}[status], Subject("unit", promise.unit.id, "%s|%s" % (promise.unit.id, promise.item)),
-        "%s runs with %s %s%s, while %s promises user %s %s: limits.conf is for logins only; set Limit%s=%s in the unit." % (
-            promise.unit.id, promise.item, wording.limit(running), " (%d used)" % used if used is not None and failing else "",
-            shown(promise.line.place), shown(promise.user), wording.limit(wanted), promise.item.upper(), _unit_value(*promise.promised)),
-        evidence=(sessions.seen(promise.line), Seen("/proc/%d/limits" % promise.unit.main_pid, "%s %s" % (promise.item, _pair(promise.running)))),
-        binding="%s of %s: %d of %d" % (promise.item, promise.unit.id, used, running) if used is not None and failing else None,
-        remedy=Remedy("unit_limits", (("unit", promise.unit.id), (promise.item, _unit_value(*promise.promised))), disruptive=True),
+        status, {FAIL: HIGH, WARN: MED, INFO: SEVERITY_INFO}[status], Subject("unit", served.name, "%s|%s" % (served.name, promise.item)),
+        "%s runs with %s %s%s, while %s promises user %s %s: limits.conf is for logins only; set Limit%s=%s in %s%s." % (
+            served.name, promise.item, wording.limit(running), " (%d used)" % used if used is not None and failing else "",
+            shown(promise.line.place), shown(served.user), wording.limit(wanted), promise.item.upper(), _unit_value(*promise.promised),
+            "the unit" if served.name == served.unit else served.unit, served.cure),
+        evidence=(sessions.seen(promise.line), Seen("/proc/%d/limits" % served.pid, "%s %s" % (promise.item, _pair(promise.running)))),
+        binding="%s of %s: %d of %d" % (promise.item, served.name, used, running) if used is not None and failing else None,
+        remedy=Remedy("unit_limits", (("unit", served.unit), (promise.item, _unit_value(*promise.promised))), disruptive=True),
         references=("man:pam_limits(8)", "https://github.com/systemd/systemd/issues/1884"),
     )
 
 
 def _used(evidence: Any, promise: _Broken) -> Optional[int]:
     if promise.item == "nofile":
-        detail = evidence.details.of[promise.unit.main_pid]
+        detail = evidence.details.of[promise.served.pid]
         files: Optional[int] = detail.open_files
         return files
     if promise.item == "nproc":
@@ -133,7 +173,7 @@ def _used(evidence: Any, promise: _Broken) -> Optional[int]:
 
 def _promise_to_all(promises: List[_Broken]) -> Finding:
     lines = {promise.line.place: promise.line for promise in promises}
-    names = sorted({promise.unit.id for promise in promises})
+    names = sorted({promise.served.name for promise in promises})
     return Finding(
         INFO, SEVERITY_INFO, Subject("file", sorted(lines)[0], "limits.conf|*"),
         "What limits.conf sets for everybody does not reach %s (%s): services take their limits from their units." % (
@@ -419,8 +459,7 @@ def _override_finding(evidence: Any, unit: Any, item: str, running: Tuple[int, i
         "%s runs with %s %s although %s sets %s, because it opens a session of %s and %s; write \"%s - %s %s\" into limits.d." % (
             unit.id, item, _pair(running), shown(place), _pair(wanted), shown(unit.pam_name), why, shown(user), item, _in_units_of_limits_conf(item, wanted)),
         evidence=tuple(seen + ([sessions.seen(line)] if line is not None else [])), confidence="high" if explained else MEDIUM_CONFIDENCE,
-        remedy=Remedy("pam_limits_line", (("file", CONFIG_FOLDER + "/zz-pidhygiene.conf"),
-                                          ("line", "%s - %s %s" % (user, item, _in_units_of_limits_conf(item, wanted))))),
+        remedy=Remedy("pam_limits_line", (("domain", user), ("type", "-"), ("item", item), ("value", _in_units_of_limits_conf(item, wanted)))),
         references=("man:systemd.exec(5)", "man:pam_limits(8)"),
     )
 

@@ -71,7 +71,7 @@ def supervised_tree_leaked(evidence: Any, policy: Any) -> Iterator[Verdict]:
 def _judge_tree(evidence: Any, strays: List[Stray]) -> Verdict:
     root = next((stray for stray in strays if stray.label and stray.label.enabled), strays[0])
     told = root.label is not None and root.label.enabled
-    twin = _twin(evidence, root)
+    twin = twin_of(evidence, root)
     if twin is not None:
         return _leaked(evidence, root, strays, twin, HIGH_CONFIDENCE if told else MEDIUM_CONFIDENCE)
     if told and not evidence.supervision.supervisors:
@@ -79,7 +79,7 @@ def _judge_tree(evidence: Any, strays: List[Stray]) -> Verdict:
     return Passed()
 
 
-def _twin(evidence: Any, stray: Stray) -> Optional[int]:
+def twin_of(evidence: Any, stray: Stray) -> Optional[int]:
     """The supervised process in its place now: of the same program of supervisord and younger, or of the same command and user."""
     supervision, table = evidence.supervision, evidence.processes
     status = table.status.get(stray.process.pid)
@@ -199,7 +199,10 @@ def pidfile_lies(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     for file in evidence.supervision.pid_files:
         lie = _lie(evidence, file)
-        yield Passed() if lie is None else _lying(file, lie)
+        if lie is None:
+            yield Passed()
+        else:
+            yield _handing_over(file) if _names_a_successor(evidence, file) else _lying(file, lie)
 
 
 def _lie(evidence: Any, file: PidFile) -> Optional[str]:
@@ -221,6 +224,23 @@ def _lie(evidence: Any, file: PidFile) -> Optional[str]:
     if unit.main_pid and unit.main_pid in table.processes and table.age(table.processes[unit.main_pid]) > CLOCK_TOLERANCE_S:
         return "names %d (%s), but the main process is %d" % (file.pid, shown(process.comm), unit.main_pid)
     return None
+
+
+def _names_a_successor(evidence: Any, file: PidFile) -> bool:
+    """A child of the main process that runs the same program in the same unit: nginx and others replace their binary this way."""
+    table = evidence.processes
+    named, main = table.processes.get(file.pid), table.processes.get(file.unit.main_pid)
+    return bool(named is not None and main is not None and not named.zombie and named.comm == main.comm and named.ppid == main.pid
+                and wording.unit_of(evidence, named.pid) == file.unit.id)
+
+
+def _handing_over(file: PidFile) -> Finding:
+    return Finding(
+        INFO, SEVERITY_INFO, Subject("unit", file.unit.id, file.unit.id + "|handover"),
+        "%s of %s names %d, which the main process %d has started to take over from it: end the old one (kill -QUIT) when the new one has proved itself." % (
+            shown(file.path), shown(file.unit.id), file.pid or 0, file.unit.main_pid or 0),
+        evidence=(Seen(shown(file.path), "%s" % file.pid), Seen("systemd", "MainPID=%s of %s" % (file.unit.main_pid, shown(file.unit.id)))),
+    )
 
 
 def _lying(file: PidFile, lie: str) -> Finding:
@@ -279,7 +299,7 @@ def _programs_of_several(evidence: Any) -> Set[str]:
 def _programs_that_leaked(evidence: Any) -> Set[str]:
     """By the label of what is left, or of what stands in its place."""
     supervision = evidence.supervision
-    twins = [(stray, _twin(evidence, stray)) for stray in supervision.strays]
+    twins = [(stray, twin_of(evidence, stray)) for stray in supervision.strays]
     return {
         name for stray, twin in twins if twin is not None
         for label in (stray.label, supervision.managed[twin]) if label is not None for name in (label.group, label.name)
@@ -404,7 +424,7 @@ def salt_answers_twice(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield NotApplicable("no salt-minion is known to run here")
         return
     twice = [(stray.process.pid, twin) for stray in evidence.supervision.strays
-             for twin in [_twin(evidence, stray)] if twin is not None and _is_minion(evidence, twin)]
+             for twin in [twin_of(evidence, stray)] if twin is not None and _is_minion(evidence, twin)]
     twice += [(each.process.pid, kept.process.pid) for kept, loose in _duplicates(evidence) if _is_minion(evidence, kept.process.pid)
               for each in loose]
     yield Passed()

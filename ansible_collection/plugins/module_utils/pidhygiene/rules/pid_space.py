@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-PID: the machine's own budgets: tasks, numbers, and whatever else refuses a fork or a thread."""
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+import re
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from .. import headroom, marks, wording
+from .. import headroom, marks, outside, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -26,11 +27,14 @@ from ..model import (
     Verdict,
     rule,
 )
+from ..readers.mounts import CONNECTIONS
+from ..readers.stuck import alike
 from ..readers.sysctl_files import Configured
 from ..text import shown
 
 SMALL_PID_MAX = 32768
 STACK = 16384  # bytes of one kernel stack, THREAD_SIZE, on 64 bits with small pages
+INT_MAX = 2 ** 31 - 1
 THIS_HOST = Subject("host", "this host", "host")
 
 
@@ -48,13 +52,14 @@ def _top_consumer(evidence: Any) -> str:
 
 @rule(
     "PH-PID-001", "System near threads-max", CRIT, "no process of the whole host can fork",
-    ("budgets", "processes"), ("zombies", "users", "user_namespaces", "details"),
+    ("budgets", "processes"), ("zombies", "users", "user_namespaces", "details", "visibility"),
 )
 def near_threads_max(evidence: Any, policy: Any) -> Iterator[Verdict]:
     budget = headroom.all_threads(evidence)
     if budget is None:
         yield Unknown(evidence.budgets.gaps or (Gap("/proc/sys/kernel/threads-max", "does not exist"),))
         return
+    yield from outside.tasks(evidence, policy)
     if budget.share < policy["headroom.warn"]:
         yield Passed()
         return
@@ -65,19 +70,30 @@ def near_threads_max(evidence: Any, policy: Any) -> Iterator[Verdict]:
             budget.used, budget.limit, wording.percent(budget.share), _top_consumer(evidence)),
         evidence=(Seen("/proc/loadavg", "%d tasks" % budget.used), Seen(budget.source, "%d" % budget.limit)),
         binding=budget.text(),
-        remedy=Remedy("kernel_limits", (("kernel.threads-max", 2 * budget.limit),)),
+        remedy=_more_threads(evidence, budget.limit),
     )
+
+
+def _more_threads(evidence: Any, now: int) -> Optional[Remedy]:
+    """As many as there is memory for; None where there is none for more."""
+    most = headroom.threads_for_memory(evidence)
+    return _kernel_limit("kernel.threads-max", min(2 * now, most)) if most is not None and most > now else None
+
+
+def _kernel_limit(name: str, value: int) -> Remedy:
+    return Remedy("kernel_limits", (("values", {name: value}),))
 
 
 @rule(
     "PH-PID-002", "PID numbers nearly used", CRIT, "no process of the whole host can fork",
-    ("budgets", "processes", "details"), ("zombies", "users", "user_namespaces"),
+    ("budgets", "processes", "details"), ("zombies", "users", "user_namespaces", "visibility"),
 )
 def pid_numbers_nearly_used(evidence: Any, policy: Any) -> Iterator[Verdict]:
     budget = headroom.pid_numbers(evidence)
     if budget is None:
         yield Unknown(evidence.budgets.gaps or (Gap("/proc/sys/kernel/pid_max", "does not exist"),))
         return
+    yield from outside.numbers(evidence, policy)
     small = evidence.budgets.pid_max <= SMALL_PID_MAX
     warn = policy["headroom.small_pid_max_warn"] if small else policy["headroom.warn"]
     fail = policy["headroom.small_pid_max_fail"] if small else policy["headroom.fail"]
@@ -92,7 +108,7 @@ def pid_numbers_nearly_used(evidence: Any, policy: Any) -> Iterator[Verdict]:
             _top_consumer(evidence), _pid_max_advice(evidence)),
         evidence=(Seen("/proc/loadavg", "%d tasks" % budget.used), Seen(budget.source, "%d" % evidence.budgets.pid_max)),
         binding=budget.text(),
-        remedy=Remedy("kernel_limits", (("kernel.pid_max", 4194304),)) if evidence.processes.machine.word_bits == 64 else None,
+        remedy=_kernel_limit("kernel.pid_max", 4194304) if evidence.processes.machine.word_bits == 64 else None,
     )
 
 
@@ -121,7 +137,7 @@ def kernel_limits_low(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "kernel.pid_max is %d, the small default, and %d numbers are in use (%s); set 4194304 in /etc/sysctl.d." % (
                 budgets.pid_max, budgets.tasks or 0, wording.percent(used)),
             evidence=(Seen("/proc/sys/kernel/pid_max", "%d" % budgets.pid_max),),
-            remedy=Remedy("kernel_limits", (("kernel.pid_max", 4194304),)),
+            remedy=_kernel_limit("kernel.pid_max", 4194304),
         )
     else:
         yield Passed()
@@ -173,13 +189,13 @@ def _persisted(evidence: Any, name: str, running: int) -> Verdict:
         "%s runs with %d, but %s says %s: the next boot may change it; apply the file or correct it." % (
             name, running, shown(configured.source), shown(configured.value)),
         evidence=(Seen("/proc/sys/" + name.replace(".", "/"), "%d" % running), Seen(configured.source, configured.value)),
-        remedy=Remedy("kernel_limits", ((name, configured.value),)),
+        remedy=_kernel_limit(name, int(configured.value)) if re.match(r"[0-9]{1,10}\Z", configured.value) else None,
     )
 
 
 @rule(
     "PH-PID-004", "Binding-limit report", SEVERITY_INFO, "answers what will refuse the next fork",
-    ("processes", "details", "cgroups", "budgets"), ("users", "user_namespaces"),
+    ("processes", "details", "cgroups", "budgets"), ("users", "user_namespaces", "visibility"),
 )
 def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """The numbers stand in ``measures``; findings only for the units large enough that somebody wonders."""
@@ -193,6 +209,8 @@ def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 largest[detail.unit] = (threads, pid)
     if evidence.cgroups.gaps:
         yield Unknown(evidence.cgroups.gaps)
+    yield from outside.groups(evidence, policy)
+    yield from outside.numbers(evidence, policy)
     counts = headroom.user_tasks(evidence)
     for unit in sorted(tasks):
         if tasks[unit] < policy["headroom.report_tasks"]:
@@ -210,11 +228,12 @@ def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule(
     "PH-PID-005", "Fork rejections counted by cgroups", HIGH, "a fork was refused since the last audit",
-    ("cgroups", "details", "clock"), ("boot_id", "processes"),
+    ("cgroups", "details", "clock"), ("boot_id", "processes", "visibility"),
 )
 def forks_rejected(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if evidence.cgroups.gaps:
         yield Unknown(evidence.cgroups.gaps)
+    yield from outside.groups(evidence, policy)  # from Linux 6.11 on, a refusal is counted where the limit is
     known = evidence.previous.get("refused", {}) if marks.same_boot(evidence) else None
     if known is None:
         yield NotApplicable("what happened since the last audit needs its marks; counts of the whole boot are information")
@@ -260,25 +279,62 @@ def stuck_tasks(evidence: Any, policy: Any) -> Iterator[Verdict]:
     groups: Dict[Tuple[str, str], List[Any]] = {}
     for task in evidence.stuck.tasks:
         if task.idle_s is not None and task.idle_s >= policy["uninterruptible.stuck_after"]:
-            groups.setdefault((task.process.comm, wording.unit_of(evidence, task.process.pid) or ""), []).append(task)
+            groups.setdefault((task.process.comm, alike(wording.unit_of(evidence, task.process.pid) or "")), []).append(task)
     for (comm, unit), tasks in sorted(groups.items()):
         if len(tasks) < policy["uninterruptible.warn"]:
             yield Passed()
-            continue
-        before = evidence.previous.get("stuck", {}).get("%s|%s" % (comm, unit)) if marks.same_boot(evidence) else None
-        growing = before is not None and len(tasks) > before
-        longest = max(task.idle_s for task in tasks)
-        channel = tasks[0].wait_channel
-        yield Finding(
-            FAIL if growing else WARN, HIGH if growing else MED, Subject("process", "%s in state D" % comm, "%s|%s|D" % (unit, comm)),
-            "%d tasks %s%s are stuck in the kernel (%s) for up to %s%s; mend the mount or device they wait for, killing them does nothing." % (
-                len(tasks), shown(comm), " of %s" % unit if unit else "", shown(channel) or "state D", wording.duration(longest),
-                ", %d more than at the last audit" % (len(tasks) - before) if growing and before is not None else ""),
-            evidence=tuple(Seen("/proc/%d/stat" % task.process.pid, "state D, wchan %s" % task.wait_channel) for task in tasks[:5]),
-            confidence=MEDIUM_CONFIDENCE,
-        )
+        else:
+            yield _piled_up(evidence, comm, unit, tasks)
     if not groups:
         yield Passed(len(evidence.stuck.tasks))
+
+
+def _piled_up(evidence: Any, comm: str, unit: str, tasks: List[Any]) -> Finding:
+    before = evidence.previous.get("stuck", {}).get("%s|%s" % (comm, unit)) if marks.same_boot(evidence) else None
+    growing = before is not None and len(tasks) > before
+    channels = sorted({task.wait_channel for task in tasks if task.wait_channel})
+    servers = _waited_for(evidence.stuck.servers, channels)
+    return Finding(
+        FAIL if growing else WARN, HIGH if growing else MED, Subject("process", "%s in state D" % comm, "%s|%s|D" % (unit, comm)),
+        "%d tasks %s%s are stuck in the kernel (%s) for up to %s%s; %s, killing them does nothing." % (
+            len(tasks), shown(comm), " of %s" % unit if unit else "", wording.listed(channels, 3) or "state D",
+            wording.duration(max(task.idle_s for task in tasks)),
+            ", %d more than at the last audit" % (len(tasks) - before) if growing and before is not None else "", _mending(servers)),
+        evidence=tuple(Seen("/proc/%d/stat" % task.process.pid, "state D, wchan %s" % task.wait_channel) for task in tasks[:5])
+        + tuple(_server_seen(server) for server in servers[:3]),
+        confidence=MEDIUM_CONFIDENCE,
+    )
+
+
+# Where a task waits for a server, as the kernel names it in wchan: beginnings, and kinds of file systems.
+CHANNELS = (
+    (("request_wait_answer", "fuse_"), "fuse"), (("nfs", "rpc_"), "nfs"), (("cifs", "smb", "wait_for_response", "SendReceive"), "cifs smb"),
+    (("ceph",), "ceph"), (("p9_",), "9p"), (("autofs",), "autofs"),
+)
+
+
+def _waited_for(servers: Sequence[Any], channels: Sequence[str]) -> List[Any]:
+    """Mounts that the tasks wait for, as far as it can be told. Others pile up behind the first on a lock that tells nothing: then a server
+    that has not answered is suspected."""
+    kinds = tuple(kind for names, kinds in CHANNELS if any(channel.startswith(names) for channel in channels) for kind in kinds.split())
+    alike = [server for server in servers if kinds and server.mount.kind.startswith(kinds)]
+    return [server for server in alike if server.waiting] or alike or [server for server in servers if server.waiting]
+
+
+def _mending(servers: Sequence[Any]) -> str:
+    if not servers:
+        return "mend the mount or device they wait for"
+    places = wording.listed(["%s (%s of %s)" % (shown(server.mount.point), shown(server.mount.kind), shown(server.mount.source)) for server in servers], 3)
+    if len(servers) == 1 and servers[0].waiting:
+        return "they wait for %s, whose server owes %s: restart it, or cut it off with echo 1 > %s/%s/abort" % (
+            places, wording.noun(servers[0].waiting, "answer"), CONNECTIONS, servers[0].mount.minor)
+    return "they wait for %s%s: mend its server" % ("one of " if len(servers) > 1 else "", places)
+
+
+def _server_seen(server: Any) -> Seen:
+    if server.waiting is None:
+        return Seen("/proc/self/mountinfo", "%s, %s of %s" % (shown(server.mount.point), shown(server.mount.kind), shown(server.mount.source)))
+    return Seen("%s/%s/waiting" % (CONNECTIONS, server.mount.minor), "%d, %s" % (server.waiting, shown(server.mount.point)))
 
 
 @rule(
@@ -302,7 +358,7 @@ def other_fork_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "raise vm.max_map_count or find what maps so much." % (shown(subject.id), count, budgets.max_map_count, wording.percent(share)),
             evidence=(Seen("/proc/%d/maps" % pid, "%d lines" % count), Seen("/proc/sys/vm/max_map_count", "%d" % budgets.max_map_count)),
             binding="vm.max_map_count of %s: %d of %d" % (shown(subject.id), count, budgets.max_map_count),
-            remedy=Remedy("kernel_limits", (("vm.max_map_count", 2 * budgets.max_map_count),)),
+            remedy=_kernel_limit("vm.max_map_count", min(2 * budgets.max_map_count, INT_MAX - 5)),
         )
     if budgets.overcommit == 2 and budgets.committed_kib is not None and budgets.commit_limit_kib:
         share = budgets.committed_kib / float(budgets.commit_limit_kib)
@@ -316,12 +372,14 @@ def other_fork_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
     for user in budgets.key_users:
         share = user.keys / float(user.maximum) if user.maximum else 0.0
+        name = "kernel.keys.root_maxkeys" if user.uid == 0 else "kernel.keys.maxkeys"
         yield Passed() if share < policy["headroom.warn"] else Finding(
             WARN, MED, Subject("user", wording.user_name(evidence, user.uid)),
-            "User %s holds %d kernel keys of %d (%s): containers and sessions of this user will fail to start; raise kernel.keys.maxkeys." % (
-                wording.user_name(evidence, user.uid), user.keys, user.maximum, wording.percent(share)),
+            "User %s holds %d kernel keys of %d (%s): containers and sessions of this user will fail to start; raise %s." % (
+                wording.user_name(evidence, user.uid), user.keys, user.maximum, wording.percent(share), name),
             evidence=(Seen("/proc/key-users", "uid %d: %d/%d" % user),),
             binding="maxkeys of uid %d: %d of %d" % user,
+            remedy=_kernel_limit(name, min(2 * user.maximum, INT_MAX)),
         )
 
 
@@ -344,7 +402,7 @@ def other_counted_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 evidence=(Seen("/proc/*/fd", "%d inotify descriptors" % count),
                           Seen("/proc/sys/fs/inotify/max_user_instances", "%d" % budgets.inotify_instances_max)),
                 binding="inotify instances of uid %d: %d of %d" % (uid, count, budgets.inotify_instances_max),
-                remedy=Remedy("kernel_limits", (("fs.inotify.max_user_instances", 4 * budgets.inotify_instances_max),)),
+                remedy=_kernel_limit("fs.inotify.max_user_instances", min(4 * budgets.inotify_instances_max, INT_MAX)),
             )
     if budgets.aio is not None and budgets.aio_max:
         share = budgets.aio / float(budgets.aio_max)
@@ -353,5 +411,5 @@ def other_counted_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "%d asynchronous I/O contexts of %d are in use (%s): databases fail to start beyond it; raise fs.aio-max-nr." % (
                 budgets.aio, budgets.aio_max, wording.percent(share)),
             evidence=(Seen("/proc/sys/fs/aio-nr", "%d" % budgets.aio), Seen("/proc/sys/fs/aio-max-nr", "%d" % budgets.aio_max)),
-            remedy=Remedy("kernel_limits", (("fs.aio-max-nr", 2 * budgets.aio_max),)),
+            remedy=_kernel_limit("fs.aio-max-nr", min(2 * budgets.aio_max, INT_MAX)),
         )

@@ -25,8 +25,10 @@ def visibility(evidence: Any, policy: Any) -> Iterator[Verdict]:
         limits.append("/proc is mounted with hidepid=%s: processes of other users may be missing" % shown(seen.hidepid))
     if seen.initial_user_namespace is False:
         limits.append("it runs in a user namespace: outer limits and outer users stay hidden")
-    if len(seen.own_pids) > 1 or seen.container:
-        limits.append("it runs inside a container (%s): outer limits and processes stay hidden" % (shown(seen.container) or "a pid namespace"))
+    if False in (seen.initial_pid_namespace, seen.top_groups) or len(seen.own_pids) > 1:
+        limits.append("it runs inside a container (%s): outer limits and processes stay hidden" % (shown(seen.container) or _namespaces(seen)))
+    elif seen.container and not seen.inside:
+        limits.append("it runs among the files of a container (%s), but sees the processes of the machine" % shown(seen.container))
     if not limits:
         yield Passed()
     for text in limits:
@@ -34,6 +36,11 @@ def visibility(evidence: Any, policy: Any) -> Iterator[Verdict]:
             INFO, SEVERITY_INFO, THIS_AUDIT._replace(key="audit|" + text[:20]), "This audit sees less than the whole host: %s." % text,
             evidence=(Seen("/proc/self/status", "NSpid %s" % " ".join(map(str, seen.own_pids))),),
         )
+
+
+def _namespaces(seen: Any) -> str:
+    kinds = (("pid", seen.initial_pid_namespace), ("cgroup", seen.top_groups))
+    return "namespaces of its own: %s" % ", ".join([kind for kind, initial in kinds if initial is False] or ["pid"])
 
 
 @rule("PH-OBS-002", "The process table moved while it was read", LOW, "numbers of a moving table are less certain", ("processes",))

@@ -6,11 +6,12 @@ import fnmatch
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
-from .. import marks, restarts, wording
+from .. import marks, outside, pending, restarts, wording
 from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..readers import cgroups
 from ..readers.unit_files import LATER_FILE, LIMIT_KEYS, SHADOWED, Ineffective, Setting, kind_of
 from ..text import masked, shown
 
@@ -220,11 +221,11 @@ def pending_reload(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield _reload_finding(
             "needed", ["%s: NeedDaemonReload" % unit.id for unit in told], [unit.id for unit in told], WARN, HIGH_CONFIDENCE,
             "systemd itself says so", _live_changes(units, told))
-    unseen = [unit for unit in units.units.values() if not unit.need_daemon_reload and _files_differ(units, unit)]
-    defaults = _changed_defaults(units)
+    unseen = [unit for unit in units.units.values() if not unit.need_daemon_reload and pending.files_differ(units, unit)]
+    defaults = pending.changed_defaults(units)
     if unseen or defaults:
         yield _reload_finding(
-            "unseen", ["%s: %s" % (unit.id, text) for unit in unseen for text in _files_differ(units, unit)] + defaults,
+            "unseen", ["%s: %s" % (unit.id, text) for unit in unseen for text in pending.files_differ(units, unit)] + defaults,
             [unit.id for unit in unseen] or ["every unit that starts"], WARN, MEDIUM_CONFIDENCE,
             "the files say other values than the manager has, and systemd does not notice", _live_changes(units, unseen))
     yield from _changed_since_marks(evidence, {unit.id for unit in told + unseen})
@@ -244,60 +245,10 @@ def _reload_finding(
     )
 
 
-def _touched(units: Any, paths: Iterable[str]) -> bool:
-    """Whether one of the files changed, in content or attributes, after the last load."""
-    loaded = units.manager.last_load
-    return loaded is not None and any(units.files[path].ctime > loaded for path in paths if path in units.files)
-
-
-def _files_differ(units: Any, unit: Any) -> List[str]:
-    """What the manager has otherwise than the files that were touched since it read them."""
-    if unit.transient or unit.load_state != "loaded" or not (
-            _touched(units, unit.files) or tuple(unit.drop_ins) != tuple(unit.files[1 if unit.fragment else 0:])):
-        return []
-    found = []
-    if [unit.fragment] if unit.fragment else []:
-        if unit.files and unit.files[0] != unit.fragment and unit.fragment not in unit.files:
-            found.append("FragmentPath=%s" % unit.fragment)
-    for item, limit in sorted(unit.limits.items()):
-        setting = unit.limit_set_in(item)
-        if setting is not None and setting.meaning != limit:
-            found.append("Limit%s=%s" % (item.upper(), setting.value))
-    tasks = unit.configured.get("TasksMax")
-    if tasks is not None and tasks.meaning is not None and unit.tasks_max is not None and units.manager.machine_tasks is not None:
-        if tasks.meaning.resolve(units.manager.machine_tasks) != unit.tasks_max:
-            found.append("TasksMax=%s" % tasks.value)
-    for key, value in (("KillMode", unit.kill_mode), ("User", unit.user), ("PAMName", unit.pam_name)):
-        setting = unit.configured.get(key)
-        if setting is not None and setting.meaning is not None and "%" not in setting.value and value and setting.meaning != value:
-            found.append("%s=%s" % (key, setting.value))
-    return found
-
-
-def _changed_defaults(units: Any) -> List[str]:
-    """DefaultLimit*= and DefaultTasksMax= that the manager does not have yet."""
-    manager = units.manager
-    if not _touched(units, manager.files):
-        return []
-    found = []
-    for key, setting in sorted(manager.defaults.items()):
-        if not setting.file or setting.meaning is None:
-            continue
-        if key == "DefaultTasksMax":
-            pending = manager.tasks_max is not None and manager.machine_tasks is not None and (
-                setting.meaning.resolve(manager.machine_tasks) != manager.tasks_max)
-        else:
-            limit = manager.limits.get(key[len("DefaultLimit"):].lower())
-            pending = limit is not None and limit != setting.meaning
-        if pending:
-            found.append("%s=%s (%s:%d)" % (key, setting.value, setting.file, setting.line))
-    return found
-
-
-def _live_changes(units: Any, pending: List[Any]) -> List[str]:
+def _live_changes(units: Any, changed: List[Any]) -> List[str]:
     """TasksMax= takes effect with the reload, without any restart."""
     found = []
-    for unit in pending:
+    for unit in changed:
         if unit.tasks_max is None or units.manager.machine_tasks is None:
             continue
         wanted = units.configured_tasks_max(unit)[0].resolve(units.manager.machine_tasks)
@@ -333,12 +284,13 @@ def _changed_since_marks(evidence: Any, known: Set[str]) -> Iterator[Verdict]:
 
 @rule(
     "PH-SYS-004", "TasksMax pressure", HIGH, "the unit cannot fork",
-    ("cgroups", "details", "processes"), ("units", "zombies"),
+    ("cgroups", "details", "processes"), ("units", "zombies", "visibility"),
 )
 def tasks_max_pressure(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Judged at the group that has the limit: one full slice is one finding, however many units are in it."""
     if evidence.cgroups.gaps:
         yield Unknown(evidence.cgroups.gaps)
+    yield from outside.groups(evidence, policy)
     for path in sorted(evidence.cgroups.groups):
         group = evidence.cgroups.groups[path]
         if group.maximum == UNLIMITED or group.maximum < policy["tasks.ignore_below"]:
@@ -351,10 +303,11 @@ def tasks_max_pressure(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
     share = group.current / float(group.maximum)
-    name = group.path.rsplit("/", 1)[-1]
+    of_user = cgroups.user_unit_of(group.path)
+    name = of_user or group.path.rsplit("/", 1)[-1] or "this container"
     pod = _is_pod(group.path)
     failing = share >= policy["headroom.fail"] and not pod
-    below = group.path + "/"
+    below = group.path.rstrip("/") + "/"
     members = [pid for pid, detail in evidence.details.of.items() if detail.pids_group == group.path or detail.pids_group.startswith(below)]
     live = sum(max(1, evidence.processes.processes[pid].threads) for pid in members if pid in evidence.processes.processes)
     zombies = max(0, group.current - live)
@@ -366,15 +319,16 @@ def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
         FAIL if failing else WARN, HIGH if failing else MED,
         Subject("unit", name, _stable(name)) if "." in name else Subject("cgroup", group.path),
         "%s has %d tasks of %d allowed (%s)%s: %s%s; %s." % (
-            shown(name), group.current, group.maximum, wording.percent(share), _set_by(source, tasks_max),
+            shown(wording.unit_name(evidence, name)), group.current, group.maximum, wording.percent(share), _set_by(source, tasks_max),
             "%d of them are zombies not yet reaped, " % zombies if zombies else "", _fillers(evidence, members), cure),
         evidence=(
-            Seen(mount + group.path + "/pids.current", "%d" % group.current), Seen(mount + group.path + "/pids.max", "%d" % group.maximum),
+            Seen(mount + group.path.rstrip("/") + "/pids.current", "%d" % group.current),
+            Seen(mount + group.path.rstrip("/") + "/pids.max", "%d" % group.maximum),
             Seen("/proc/*/cgroup", "%s in live processes" % wording.noun(live, "task")),
         ) + ((Seen(source, tasks_max),) if source else ()),
         binding="pids.max of %s: %d of %d" % (group.path, group.current, group.maximum),
-        remedy=Remedy("reap", (("unit", name),), disruptive=True) if reap else Remedy(
-            "unit_limits", (("unit", name), ("tasks", 2 * group.maximum))),
+        remedy=None if group.path == "/" else Remedy("reap", wording.unit_parameters(evidence, name), disruptive=True) if reap else Remedy(
+            "unit_limits", wording.unit_parameters(evidence, name) + (("tasks", 2 * group.maximum),)),
         references=("man:systemd.resource-control(5)",),
     )
 
@@ -439,8 +393,8 @@ def pids_max_differs(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     judged = 0
     for unit in sorted(units.units.values()):
-        if not unit.control_group or unit.delegate or unit.tasks_max is None or unit.load_state != "loaded":
-            continue
+        if not unit.control_group or unit.control_group == "/" or unit.delegate or unit.tasks_max is None or unit.load_state != "loaded":
+            continue  # the group that a container sees as its root is the business of what made the container
         group = evidence.cgroups.groups.get(unit.control_group)
         unread = tuple(gap for gap in evidence.cgroups.gaps if gap.source.startswith(mount + unit.control_group + "/"))
         judged += 1 if group is not None or unread else 0

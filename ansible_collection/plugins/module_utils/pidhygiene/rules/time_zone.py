@@ -312,7 +312,7 @@ def _silent_utc(evidence: Any, setting: Any) -> Finding:
         WARN if setting.contained else FAIL, MED if setting.contained else HIGH, _subject(setting),
         "%s %s=%s, which is UTC in silence: %s." % (_where(setting), name, shown(setting.meaning.value), cure),
         (_seen(setting), Seen(zones.DIRECTORY, "no %s" % shown(setting.meaning.value))),
-        remedy=_set_zone(setting.meaning.name or None), references=("man:tzset(3)", "glibc time/tzset.c"),
+        references=("man:tzset(3)", "glibc time/tzset.c"),
     )
 
 
@@ -366,18 +366,16 @@ def cron_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 
 def _judge_cron(evidence: Any, daemon: Any) -> Verdict:
-    if daemon.implementation == crons.DEBIAN_CRON:
-        if evidence.cron.debian_revision is None:
-            return Unknown(tuple(evidence.cron.gaps) or (Gap("/var/lib/dpkg/status", "version of cron not known"),))
-        if evidence.cron.debian_revision >= DEBIAN_RECOMPUTES:
-            return Passed()
-    elif daemon.implementation not in (crons.CRONIE_CRON, crons.VIXIE):
+    keeps = keeps_its_offset(evidence.cron, daemon)
+    if keeps is None and daemon.implementation == crons.DEBIAN_CRON:
+        return Unknown(tuple(evidence.cron.gaps) or (Gap("/var/lib/dpkg/status", "version of cron not known"),))
+    if keeps is None:
         return NotApplicable("it is not known whether this cron (%s) follows a change of the zone" % shown(daemon.implementation))
-    if _has_own_tz(evidence, daemon):
+    if not keeps or has_own_zone(evidence, daemon.process.pid):
         return Passed()
     started = evidence.processes.started_at(daemon.process)
     change = _last_change(evidence, started, evidence.processes.age(daemon.process))
-    if change is None or _refreshed(evidence, change.at):
+    if change is None or refreshed(evidence, change.at):
         return Passed()
     old = _old_offset(evidence)
     new = evidence.time_zone.localtime.in_force.shift(int(evidence.clock.wall))
@@ -385,6 +383,13 @@ def _judge_cron(evidence: Any, daemon: Any) -> Verdict:
         return Finding(INFO, SEVERITY_INFO, _cron_subject(daemon), "%s was started before the zone changed, but old and new zone have the same hours "
                        "today." % shown(daemon.process.comm), change.evidence)
     return _cron_finding(evidence, daemon, started, change, old, new)
+
+
+def keeps_its_offset(cron: Any, daemon: Any) -> Optional[bool]:
+    """Whether this cron goes on by the zone that it was started in; None where nobody knows."""
+    if daemon.implementation == crons.DEBIAN_CRON:
+        return None if cron.debian_revision is None else bool(cron.debian_revision < DEBIAN_RECOMPUTES)
+    return True if daemon.implementation in (crons.CRONIE_CRON, crons.VIXIE) else None
 
 
 def _cron_subject(daemon: Any) -> Subject:
@@ -408,14 +413,6 @@ def _cron_finding(evidence: Any, daemon: Any, started: float, change: Any, old: 
         confidence="high" if change.sure == "certain" else MEDIUM_CONFIDENCE if change.sure == "likely" else LOW_CONFIDENCE,
         remedy=Remedy("restart", (("unit", unit),), disruptive=False), references=("man:cron(8)", "Debian bug 1019716", "cronie cron.c set_time"),
     )
-
-
-def _has_own_tz(evidence: Any, daemon: Any) -> bool:
-    """A TZ of its own that does not lead back to /etc/localtime: then a change of the host's zone is nothing to it."""
-    for setting in evidence.time_zone.settings:
-        if setting.scope == PROCESS and daemon.process.pid in setting.pids:
-            return bool(setting.meaning.kind != zones.HOST_ZONE)
-    return False
 
 
 class _Change(object):
@@ -473,7 +470,7 @@ def _old_offset(evidence: Any) -> Optional[int]:
     return old[0] if old is not None else None
 
 
-def _refreshed(evidence: Any, changed: float) -> bool:
+def refreshed(evidence: Any, changed: float) -> bool:
     """Both crons ask again when summer time begins or ends, and when the change itself was one from winter to summer (set_time)."""
     zone, now = evidence.time_zone.localtime.in_force, int(evidence.clock.wall)
     after = zone.at(int(changed))[1]
@@ -500,7 +497,7 @@ def daemons_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
     changed = 0.0
     for process in evidence.processes.live():
         status = evidence.processes.status.get(process.pid)
-        if process.comm not in CACHING or (status is not None and len(status.ns_pids) > 1) or _tz_of(evidence, process.pid):
+        if process.comm not in CACHING or (status is not None and len(status.ns_pids) > 1) or has_own_zone(evidence, process.pid):
             continue
         change = _last_change(evidence, evidence.processes.started_at(process), evidence.processes.age(process))
         if change is None or _old_offset(evidence) == localtime.in_force.shift(int(evidence.clock.wall)):
@@ -514,7 +511,8 @@ def daemons_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Passed()
 
 
-def _tz_of(evidence: Any, pid: int) -> bool:
+def has_own_zone(evidence: Any, pid: int) -> bool:
+    """A TZ of its own that does not lead back to /etc/localtime: then a change of the host's zone is nothing to it."""
     return any(
         setting.scope == PROCESS and pid in setting.pids and setting.meaning.kind != zones.HOST_ZONE for setting in evidence.time_zone.settings)
 

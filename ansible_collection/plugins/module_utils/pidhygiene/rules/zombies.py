@@ -5,7 +5,7 @@
 import fnmatch
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, leak, marks, restarts, wording
+from .. import headroom, leak, marks, outside, restarts, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -115,7 +115,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
             parts.append("full %s" % wording.ahead(leak.days_left(budget.free, rate)))
     return Finding(
         status, severity, subject,
-        "%s; %s." % (", ".join(parts), _cure(brood, unit)),
+        "%s; %s." % (", ".join(parts), _cure(evidence, brood, unit)),
         evidence=(
             Seen("/proc/%d/stat" % pid, "state %s, parent %d" % (brood.parent.state, brood.parent.ppid)),
             Seen("/proc/*/stat", "%d zombies with ppid %d, for example %s" % (brood.zombies, pid, ", ".join(map(str, brood.examples)))),
@@ -124,7 +124,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
         ),
         binding=budget.text() if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
-        remedy=Remedy("reap", (("mode", "restart"), ("parent", pid), ("unit", unit or "")), disruptive=True),
+        remedy=Remedy("reap", (("mode", "restart"), ("parent", pid)) + wording.unit_parameters(evidence, unit), disruptive=True),
         references=("man:wait(2)", "kernel/exit.c release_task"),
     )
 
@@ -135,14 +135,15 @@ def _ages(brood: Brood) -> str:
     return ", ".join("%d dead for at least %s" % (brood.dead_for(step), wording.duration(step)) for step in AGE_STEPS_S)
 
 
-def _cure(brood: Brood, unit: Optional[str]) -> str:
+def _cure(evidence: Any, brood: Brood, unit: Optional[str]) -> str:
     if brood.parent.state == "D":
         return "its parent is stuck in the kernel: a restart will hang, mend what it waits for first"
     if brood.parent.state in "Tt":
         return "continue the stopped parent (kill -CONT %d)" % brood.parent.pid
     if brood.parent.pid == 1:
         return "PID 1 must reap them (systemctl daemon-reexec)"
-    return "restart %s and have the leak fixed by its vendor" % unit if unit else "restart that program and have the leak fixed by its vendor"
+    whom = wording.restart_of(evidence, unit) if unit else "restart that program"
+    return "%s and have the leak fixed by its vendor" % whom
 
 
 @rule("PH-ZMB-002", "Zombie growth will hit a limit", HIGH, "an outage that can be forecast", NEEDS, USES)
@@ -159,6 +160,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
         days = leak.days_left(budget.free, rate)
         if days >= policy["zombies.exhaustion_warn"]:
             yield Passed()
+            yield from outside.groups(evidence, policy)
             continue
         failing = days < policy["zombies.exhaustion_fail"]
         subject = wording.process_subject(evidence, brood.parent.pid, brood.parent_command.program)
@@ -174,7 +176,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
             ),
             binding=budget.text(),
             confidence=MEDIUM_CONFIDENCE,
-            remedy=Remedy("scheduled_restart", (("unit", wording.unit_of(evidence, brood.parent.pid) or ""),), disruptive=True),
+            remedy=Remedy("scheduled_restart", wording.unit_parameters(evidence, wording.unit_of(evidence, brood.parent.pid)), disruptive=True),
         )
 
 

@@ -1,0 +1,35 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, the pidhygiene maintainers
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+
+class ModuleDocFragment(object):
+    """What all remedies have in common."""
+
+    DOCUMENTATION = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    description: Can run in C(check_mode) and returns what it would change, without changing anything.
+  diff_mode:
+    support: full
+    description: Returns what differs, or differed, when in diff mode.
+  idempotent:
+    support: full
+    description: When run twice in a row, it does not change anything the second time.
+  platform:
+    support: full
+    description: Target operating systems.
+    platforms: linux
+  action_group:
+    support: full
+    description: Use C(group/pidhygiene.host.pidhygiene) in C(module_defaults) to set defaults for all modules of this collection.
+    membership:
+      - pidhygiene.host.pidhygiene
+"""

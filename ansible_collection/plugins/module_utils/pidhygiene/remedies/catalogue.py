@@ -1,0 +1,17 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every remedy, listed explicitly."""
+
+from . import dedupe, kernel_limits, pam_limits_line, reap, restart, time_zone, unit_limits
+
+REMEDIES = (
+    kernel_limits.REMEDY,
+    pam_limits_line.REMEDY,
+    time_zone.REMEDY,
+    unit_limits.REMEDY,
+    reap.REMEDY,
+    dedupe.REMEDY,
+    restart.REMEDY,
+)
+
+BY_NAME = {remedy.name: remedy for remedy in REMEDIES}

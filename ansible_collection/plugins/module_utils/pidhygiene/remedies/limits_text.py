@@ -1,0 +1,112 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text of a file of pam_limits with one line put in, corrected or taken out; all other lines stay as they are, byte for byte. Pure.
+
+A line that is replaced stays above the new one as a comment, so that taking the new one out brings it back.
+"""
+
+from typing import List, NamedTuple, Optional, Tuple
+
+from ..readers.limits_conf import Flavour, Line, parse
+
+HEADER = "# Written by pidhygiene (pam_limits_line): change the remedy, not this file.\n"
+INSTEAD_OF = "# pidhygiene, instead of: "
+TAKEN_OUT = "# pidhygiene, taken out: "
+
+
+class Wanted(NamedTuple):
+    domain: str
+    type: str
+    item: str
+    value: str
+
+    @property
+    def text(self) -> str:
+        return " ".join(self)
+
+    @property
+    def key(self) -> Tuple[str, str, str]:
+        return (self.domain, self.type, self.item)
+
+
+def parsed(text: str, flavour: Flavour) -> Optional[Line]:
+    """One line of text as pam_limits takes it; None for a comment and for what is more than one line."""
+    lines = parse(text.encode("utf-8", "surrogateescape"), "", flavour)
+    return lines[0] if len(lines) == 1 and "\n" not in text else None
+
+
+def _split(text: Optional[str]) -> List[str]:
+    lines = (text or "").split("\n")
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _joined(lines: List[str]) -> str:
+    return "".join(line + "\n" for line in lines)
+
+
+def _is(line: str, key: Tuple[str, str, str], flavour: Flavour) -> bool:
+    found = parsed(line, flavour)
+    return found is not None and (found.domain, found.type, found.item) == key
+
+
+def _reads(line: str, other: Optional[Line], flavour: Flavour) -> bool:
+    """Whether pam_limits reads the two alike, blanks and comments apart."""
+    found = parsed(line, flavour)
+    return found is not None and other is not None and found.text == other.text
+
+
+def put(text: Optional[str], wanted: Wanted, flavour: Flavour) -> str:
+    """The line stands in the text: instead of the last one for the same domain, type and item, or at the end."""
+    lines = _split(HEADER if text is None else text)
+    places = [number for number, line in enumerate(lines) if _is(line, wanted.key, flavour)]
+    if not places:
+        lines.append(wanted.text)
+    elif text is not None and _reads(lines[places[-1]], parsed(wanted.text, flavour), flavour):
+        return text
+    else:
+        comment = lines[places[-1]].partition("#")
+        lines[places[-1]] = wanted.text + ("  #" + comment[2] if comment[1] else "")
+    return _joined(lines)
+
+
+def has(text: Optional[str], instead_of: str, flavour: Flavour) -> bool:
+    other = parsed(instead_of, flavour)
+    return any(_reads(line, other, flavour) for line in _split(text))
+
+
+def replaced(text: Optional[str], instead_of: str, wanted: Wanted, flavour: Flavour) -> str:
+    """Every line that reads as ``instead_of`` is a comment, and the new line follows the first of them."""
+    other = parsed(instead_of, flavour)
+    lines: List[str] = []
+    done = False
+    for line in _split(text):
+        if not _reads(line, other, flavour):
+            lines.append(line)
+        elif done:
+            lines.append(TAKEN_OUT + line)
+        else:
+            lines.extend((INSTEAD_OF + line, wanted.text))
+            done = True
+    return _joined(lines)
+
+
+def taken_out(text: Optional[str], instead_of: str, flavour: Flavour) -> Optional[str]:
+    """Every line that reads as ``instead_of`` is a comment."""
+    if not has(text, instead_of, flavour):
+        return text
+    other = parsed(instead_of, flavour)
+    return _joined([(TAKEN_OUT if _reads(line, other, flavour) else "") + line for line in _split(text)])
+
+
+def without(text: Optional[str], key: Tuple[str, str, str], flavour: Flavour) -> Optional[str]:
+    """No line for this domain, type and item; the one that it was put in for is back. None: nothing is left but our own header."""
+    if not any(_is(line, key, flavour) for line in _split(text)):
+        return text
+    lines: List[str] = []
+    for line in _split(text):
+        if not _is(line, key, flavour):
+            lines.append(line)
+        elif lines and lines[-1].startswith(INSTEAD_OF):
+            lines[-1] = lines[-1][len(INSTEAD_OF):]
+    left = _joined(lines)
+    return None if left == HEADER else left

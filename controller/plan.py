@@ -1,0 +1,55 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a folder of results to a plan file that people review: YAML, with the reason beside each step."""
+
+from __future__ import annotations
+
+import fnmatch
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pidhygiene.remedies import plan
+
+from .render import folder
+
+HEAD = """\
+# A plan of pidhygiene. Read it; take out hosts you do not want to touch; then
+#   ansible-playbook -i hosts -b playbooks/remediate.yml -e plan=THIS --check --diff
+# It holds for a day, for this boot of each host, and only as it is: a step that was edited is refused.
+"""
+
+
+class NothingToPlan(Exception):
+    """The folder has no result to plan from. The text says what to do."""
+
+
+def make(place: Path, rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None) -> dict[str, Any]:
+    """The plan for the last results in the folder. Errors: NothingToPlan, OSError."""
+    results = [(entry.host, entry.document) for entry in folder.entries(place) if entry.document["schema"] == folder.RESULT
+               and (not hosts or any(fnmatch.fnmatchcase(entry.host, pattern) for pattern in hosts))]
+    if not results:
+        raise NothingToPlan("%s holds no result%s: run audit.yml first" % (place, " of %s" % ", ".join(hosts) if hosts else ""))
+    return plan.make(results, time.time() if now is None else now, ticket,
+                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules))
+
+
+def text(document: dict[str, Any]) -> str:
+    dumped: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=160)
+    return HEAD + dumped
+
+
+def summary(document: dict[str, Any]) -> str:
+    """For the terminal: how many steps, what they disturb, what is left to people."""
+    lines = []
+    for name, entry in document["hosts"].items():
+        steps = entry["steps"]
+        disturbing = sum(1 for step in steps if step["disruptive"])
+        lines.append("%s: %d step%s%s, %d finding%s left to people" % (
+            name, len(steps), "" if len(steps) == 1 else "s", " (%d disruptive)" % disturbing if disturbing else "",
+            len(entry["left"]), "" if len(entry["left"]) == 1 else "s"))
+        lines.extend("    %s %s" % (step["remedy"], ", ".join("%s=%s" % pair for pair in sorted(step["parameters"].items()))) for step in steps)
+        lines.extend("    by hand: %s %s (%s)" % (each["rule"], each["subject"], each["why"]) for each in entry["left"])
+    return "\n".join(lines or ["Nothing to repair."]) + "\n"

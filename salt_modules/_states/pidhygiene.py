@@ -1,0 +1,263 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
+Repair what ``pidhygiene.check`` finds: the same desired states as the modules of the Ansible collection.
+
+.. versionadded:: 0.1.0
+
+.. code-block:: yaml
+
+    nginx.service:
+      pidhygiene.unit_limits:
+        - limits:
+            nofile: 65536
+
+With ``test=True`` nothing is changed, and the changes are shown. After a change the value is read back from the running host; a state fails, and says why,
+when it is not in force, or when it would do harm.
+"""
+
+from pidhygiene import fresh  # isort: skip
+
+fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the minion
+
+import pidhygiene
+import salt.utils.yaml
+from pidhygiene.host import HostError
+from pidhygiene.policy import Policy, PolicyError
+from pidhygiene.remedies import apply as engine
+from pidhygiene.remedies import plan as _plan
+from pidhygiene.remedies.catalogue import BY_NAME
+from pidhygiene.remedies.model import Failed, Refused
+
+WRITTEN_FOR = "0.1.0"  # version of the engine: a wheel on the minion wins over the synced engine
+__virtualname__ = "pidhygiene"
+
+
+def __virtual__():
+    if pidhygiene.__version__ != WRITTEN_FOR:
+        return False, "the engine found is pidhygiene %s, this adapter is for %s" % (pidhygiene.__version__, WRITTEN_FOR)
+    return __virtualname__
+
+
+def kernel_limits(name, values=None, ensure="present"):
+    """
+    The kernel's own budgets, as they run and as the next boot sets them, in ``/etc/sysctl.d/zz-pidhygiene.conf``.
+
+    name
+        Any name of the state.
+
+    values
+        Name of the setting, as ``kernel.pid_max``, to its value, a whole number. Settings that are not named stay as they are.
+
+    ensure
+        ``present``; ``absent`` takes away what this state has set: the named settings, or all of them.
+    """
+    return _done(name, BY_NAME["kernel_limits"], {"values": values, "state": ensure})
+
+
+def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
+    """
+    A line of limits.conf that the next session of its users really gets.
+
+    name
+        Any name of the state.
+
+    domain, type, item, value
+        The line, as in limits.conf(5): whom it is for, ``soft``, ``hard`` or ``-``, the limit, and a whole number or ``unlimited``.
+
+    instead_of
+        A line of the file that is replaced, or, with ``ensure: absent`` and no ``domain``, taken out; it stays there as a comment.
+
+    file
+        ``/etc/security/limits.conf`` or a file of ``/etc/security/limits.d``; ``zz-pidhygiene.conf`` there unless said.
+
+    ensure
+        ``present``; ``absent`` takes the line out, or, without ``domain``, all of this state's own file.
+    """
+    return _done(name, BY_NAME["pam_limits_line"], {
+        "domain": domain, "type": type, "item": item, "value": None if value is None else str(value), "instead_of": instead_of, "file": file, "state": ensure})
+
+
+def unit_limits(name, unit=None, limits=None, kill_mode=None, apply="restart", restart_protected=False, accept_pending=False, ensure="present"):
+    """
+    Limits, ``TasksMax=`` and ``KillMode=`` of a unit, in one drop-in of its own, and in force for what runs.
+
+    name
+        The unit, with its type, as ``nginx.service``, unless ``unit`` says it.
+
+    limits
+        Limit (``nofile``, ``nproc``, ``memlock`` ...) to value: a number, ``soft:hard`` or ``infinity``. ``tasks`` is ``TasksMax=``.
+
+    kill_mode
+        ``control-group``, ``mixed`` or ``process``.
+
+    apply
+        How processes that run get the limits: ``restart`` the unit, leave them until its ``next_start``, or change them while they are ``running``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+
+    accept_pending
+        Reload systemd although files of others wait for a reload, too.
+
+    ensure
+        ``present``; ``absent`` takes away what this state has set: the named limits, or all of them.
+    """
+    return _done(name, BY_NAME["unit_limits"], {
+        "unit": unit or name, "limits": limits, "kill_mode": kill_mode, "apply": apply, "restart_protected": restart_protected,
+        "accept_pending": accept_pending, "state": ensure})
+
+
+def reap(name, mode="restart", parent=None, unit=None, tracer=None, restart_protected=False):
+    """
+    Zombies go, because their parent is restarted, continued, or freed of its tracer. Does nothing when there are none by then.
+
+    name
+        Free to choose.
+
+    mode
+        ``restart`` the unit of the parent, ``continue`` a stopped parent, or ``detach``: end the tracer that holds the zombies.
+
+    parent
+        Pid of the process that does not reap.
+
+    unit
+        The unit of the parent.
+
+    tracer
+        Pid of the tracer, with ``detach``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+    """
+    return _done(name, BY_NAME["reap"], {"mode": mode, "parent": parent, "unit": unit, "tracer": tracer, "restart_protected": restart_protected})
+
+
+def dedupe(name, keep, end):
+    """
+    Leaked copies of a service end, and the managed one stays. Only what an audit names as a copy at this moment is ended.
+
+    name
+        Free to choose.
+
+    keep
+        Pid of the managed instance.
+
+    end
+        Pids of the leaked ones, with commas between them, as the finding names them.
+    """
+    return _done(name, BY_NAME["dedupe"], {"keep": keep, "end": str(end)})
+
+
+def restart(name, unit=None, units=None, how="unit", restart_protected=False):
+    """
+    Units run what is on disk and configured; with ``how: daemon-reload``, systemd has read its files. Does nothing when no finding asks for it.
+
+    name
+        Free to choose.
+
+    unit
+        One unit, with its type.
+
+    units
+        Several units, restarted one after the other.
+
+    how
+        ``unit``, or ``daemon-reload``.
+
+    restart_protected
+        Restart it although it is a database, a container engine, sshd or the like.
+    """
+    return _done(name, BY_NAME["restart"], {"unit": unit, "units": units, "how": how, "restart_protected": restart_protected})
+
+
+def time_zone(name, restart="cached", ensure="present"):
+    """
+    One time zone for the host, in every file that names it, and no daemon left that lives in the old one.
+
+    name
+        The zone, as ``Europe/Berlin`` or ``Etc/UTC``.
+
+    restart
+        ``cached`` restarts the daemons that keep the zone they were started in, but for databases, Java, container engines and supervisors, which are
+        named in the comment; ``none`` restarts nothing.
+
+    ensure
+        ``present``. A host always has a zone: to undo, set the old one.
+    """
+    return _done(name, BY_NAME["time_zone"], {"name": name, "restart": restart, "state": ensure})
+
+
+def plan_applied(name, host=None, policy=None):
+    """
+    What a reviewed plan says of this minion, step by step, and nothing else; then the rules that it was made for are evaluated again.
+
+    name
+        The plan that ``pidhygiene plan`` wrote: ``salt://plan.yml``, a file on the minion, or the plan itself.
+
+    host
+        The name of this minion in the plan; its id when not given.
+
+    policy
+        The policy of the audit afterwards; the pillar ``pidhygiene`` when not given.
+    """
+    answer = {"name": name if isinstance(name, str) else "plan", "result": False, "comment": "", "changes": {}}
+    try:
+        wanted = Policy(_plain(__pillar__.get("pidhygiene")) if policy is None else policy)
+        report = _plan.apply_host(_document(name), host or __opts__["id"], __opts__["test"], wanted)
+    except (_plan.NotAPlan, PolicyError, OSError) as error:
+        return dict(answer, comment="%s." % error)
+    except Refused as error:
+        return dict(answer, comment="Refused: %s." % error)
+    if not report.outcomes:
+        return dict(answer, result=True, comment="The plan says nothing of this minion.")
+    lines = ["%s: %s%s" % (each.remedy, each.status, " (%s)" % each.message if each.message else "") for each in report.outcomes]
+    lines.extend("still found: %s" % each for each in report.remaining)
+    changes = {each.what: {"old": each.before, "new": each.after} for outcome in report.outcomes for each in outcome.differences}
+    result = (None if __opts__["test"] and report.changed else True) if report.succeeded else False
+    return dict(answer, result=result, changes=changes, comment="\n".join(lines))
+
+
+def _document(name):
+    if not isinstance(name, str):
+        return _plain(name)
+    if name.startswith("salt://"):
+        text = __salt__["cp.get_file_str"](name)
+        if not text:
+            raise OSError("%s is not on the master" % name)
+    else:
+        with open(name, encoding="utf-8") as stream:
+            text = stream.read()
+    return {key: value.strftime(_plan.TIME) if hasattr(value, "strftime") else value for key, value in salt.utils.yaml.safe_load(text).items()}
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _done(name, remedy, given):
+    """Salt's answer for one state. Never raises for what the host has."""
+    answer = {"name": name, "result": False, "comment": "", "changes": {}}
+    given = {key: value for key, value in given.items() if value is not None}
+    try:
+        report = (engine.look if __opts__["test"] else engine.apply)(remedy, given)
+    except Refused as error:
+        return dict(answer, comment="Refused: %s." % error)
+    except Failed as error:
+        return dict(answer, comment="%s (state left: %s)." % (error, error.state))
+    except HostError as error:
+        return dict(answer, comment="What the host has now could not be read (%s: %s)." % (error.path, error.reason))
+    changes = {each.what: {"old": each.before, "new": each.after} for each in report.differences}
+    if not report.changed:
+        return dict(answer, result=True, comment=" ".join(("As it shall be.",) + _sentences(report)))
+    if __opts__["test"]:
+        return dict(answer, result=None, changes=changes, comment=" ".join(("Would be changed.",) + _sentences(report)))
+    return dict(answer, result=True, changes=changes or {remedy.name: "applied"}, comment=" ".join(("Changed, and in force.",) + _sentences(report)))
+
+
+def _sentences(report):
+    return tuple(note[:1].upper() + note[1:] + "." for note in report.notes)

@@ -26,7 +26,7 @@ plan: $(VENV)/.audit ## a reviewable plan.yml that repairs what the last audit f
 	@PYTHONPATH=$(ENGINE) $(BIN)/python -m controller plan $(or $(ARGS),pidhygiene-report -o plan.yml)
 
 test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 benchmark: $(VENV)/.dev ## measure what benchmarks/README.md promises, on hosts of the lab; root
 	@$(BIN)/python -m benchmarks $(or $(ARGS),all)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .auditing import SHELL, deviations, install
+from .auditing import SHELL, check, deviations, install
 from .host import LabHost
 from .negative import RECIPES
 from .negative.everyday import live_here
@@ -49,12 +49,11 @@ def record(recipe: Recipe, store: bool = True) -> None:
         live_here(host)
         recipe.start(host)
         wait_until(host, "its work", lambda: recipe.busy(host))
-        first = json.loads(host.run([*SHELL, "check", "--format", "json", "--fail-on", "never"]).stdout)
+        first = check(host)
         wait_until(host, f"{FEWEST} processes", lambda: recipe.busy(host) and processes(host) >= FEWEST)
         host.write("/root/first.json", json.dumps(first))
         host.run([*SHELL, "snapshot", INSIDE])
-        second = json.loads(host.run(
-            [*SHELL, "check", "--format", "json", "--fail-on", "never", "--snapshot", INSIDE, "--previous", "/root/first.json"]).stdout)
+        second = check(host, "--snapshot", INSIDE, "--previous", "/root/first.json")
         print(f"{recipe.name}: {processes(host)} processes")
         for line in sorted({*deviations(first), *deviations(second)}):
             print(f"  {line}")

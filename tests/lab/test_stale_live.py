@@ -123,3 +123,20 @@ def test_jobs_that_never_run_and_jobs_that_overlap(host):
     assert int(host.run(["pgrep", "-c", "-f", "^/bin/sh -c /bin/sleep 1000"]).stdout) >= 2
     ran = host.run(["sh", "-c", "ls /run/ran-*"]).stdout.split()
     assert ran == ["/run/ran-control"]
+
+
+def test_a_script_that_was_replaced_under_its_service(host):
+    """needrestart's rule: the ctime of what is interpreted, against the start of the process. Its mtime may be years old."""
+    host.write("/usr/local/sbin/agent", "import time\ntime.sleep(100000)\n")
+    host.run(["systemd-run", "--unit=agent", "/usr/bin/python3", "-u", "/usr/local/sbin/agent"])
+    started = host.shell("stat -c %Z /usr/local/sbin/agent").strip()
+    deadline = time.monotonic() + 60
+    while int(host.shell("date +%s")) < int(started) + 13:  # a change within ten seconds of the start is taken for a part of it
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert not [finding for finding in of_rule(check(host), "PH-DEL-003") if finding["subject"]["id"] == "/usr/local/sbin/agent"]
+    host.run(["touch", "-d", "2001-01-01", "/usr/local/sbin/agent"])
+    replace(host, "/usr/local/sbin/agent")
+    (finding,) = [finding for finding in of_rule(check(host), "PH-DEL-003") if finding["subject"]["id"] == "/usr/local/sbin/agent"]
+    assert finding["status"] == "warn" and "after agent.service started from it" in finding["message"]
+    host.run(["systemctl", "stop", "agent.service"])

@@ -64,7 +64,7 @@ notes:
   type: list
   elements: str
   returned: success
-  sample: ["mysqld (812, mysql.service) stays in the zone of its start until it is restarted, each when it suits"]
+  sample: ["still in the zone of their start: mysqld (812, mysql.service); restart each when it suits"]
 refused:
   description: Whether the module refused to act; nothing was changed then.
   type: bool

@@ -96,4 +96,4 @@ def test_jobs_that_move_are_named_with_both_clocks() -> None:
     host = with_cron(zones().file("/etc/localtime", UTC), "1.5.2").file("/etc/cron.d/a", "0 9 * * * root report --password=secret\n*/5 * * * * root poll\n")
     evidence = time_zone._gathered(host)
     (line,) = time_zone.jobs_moved(evidence, evidence.time_zone.localtime.in_force, zone_wanted(host, "Asia/Shanghai")[1])
-    assert line.startswith("/etc/cron.d/a:1 (report --password=***) runs next at ") and " CST (" in line and " UTC (" in line
+    assert line.startswith("job /etc/cron.d/a:1 (report --password=***) runs next at ") and " CST (" in line and " UTC (" in line

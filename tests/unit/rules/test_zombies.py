@@ -264,6 +264,20 @@ def test_weekly_restart_hides_a_leak():
     assert "less than twice the interval" in judge(hidden_leak(limit=1500), "PH-ZMB-007").only("fail")["message"]
 
 
+def test_a_timer_of_the_remedy_with_an_owner_hides_nothing_but_may_come_too_late():
+    from pidhygiene.remedies.scheduled_restart import Schedule, service_text, timer_text
+
+    def told(owner, limit=16384):
+        host, own = hidden_leak(limit=limit).remove("/etc/crontab").with_systemd(), "pidhygiene-restart-VRTSralus"
+        host.file("/etc/systemd/system/%s.timer" % own, timer_text("VRTSralus.service", Schedule(("Sat 14:00",), 0, 0, 0), True))
+        host.file("/etc/systemd/system/%s.service" % own, service_text("VRTSralus.service", owner, "", "/usr/bin/systemctl"))
+        return judge(host.unit("%s.timer" % own, Unit="%s.service" % own), "PH-ZMB-007")
+
+    assert told("").only("warn")["remedy"] is None, "it is a timer already: mend the leak"
+    assert told("backup team").status == "pass"
+    assert set(told("backup team", limit=1500).only("fail")["remedy"]["parameters"]) == {"unit", "interval"}
+
+
 def test_what_is_proposed_is_what_the_remedy_takes():
     """The line is taken over as it is; where it is too seldom, the interval is half of the time to the limit."""
     from pidhygiene.remedies.model import checked

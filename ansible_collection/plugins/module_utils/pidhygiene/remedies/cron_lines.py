@@ -14,6 +14,7 @@ _OUTPUT = re.compile(r"(?:[0-9]|&)?>>?\s*(?:&[0-9]|[^\s;|&<>]+)")
 _ALONE = re.compile(
     r"(?:(?:/usr)?/s?bin/)?(?:systemctl(?:\s+-\S+)*\s+(?:try-|reload-or-|try-reload-or-)?restart(?:\s+-\S+)*|service|rc-service|invoke-rc\.d)?"
     r"\s*[\w@:.\\/-]+(?:\s+(?:try-|cond|condre|re|try-re)?(?:re)?start)?")
+EVERY_DAY, EVERY_WEEKDAY = frozenset(range(1, 32)), frozenset(range(7))
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
 
@@ -80,17 +81,15 @@ def restarts_only(line: Line, unit: str) -> bool:
 
 def calendars(schedule: Schedule) -> List[str]:
     """OnCalendar= events that fire when cron would. Without a star in either day field, cron takes the day of the month or that of the week."""
-    all_days, all_weekdays = len(schedule.days) == 31, len(schedule.weekdays) == 7
-    if schedule.any_day or all_days or all_weekdays:
-        either = not schedule.any_day
-        return [_event(schedule, frozenset() if all_days or either else schedule.days, frozenset() if all_weekdays or either else schedule.weekdays)]
-    return [_event(schedule, schedule.days, frozenset()), _event(schedule, frozenset(), schedule.weekdays)]
+    if schedule.any_day:
+        return [_event(schedule, schedule.days, schedule.weekdays)]
+    return [_event(schedule, schedule.days, EVERY_WEEKDAY), _event(schedule, EVERY_DAY, schedule.weekdays)]
 
 
 def _event(schedule: Schedule, days: FrozenSet[int], weekdays: FrozenSet[int]) -> str:
-    names = ",".join(_WEEKDAYS[day] for day in sorted(weekdays, key=lambda day: (day - 1) % 7))
+    names = "" if weekdays == EVERY_WEEKDAY else ",".join(_WEEKDAYS[day] for day in sorted(weekdays, key=lambda day: (day - 1) % 7)) + " "
     return "%s*-%s-%s %s:%s:00" % (
-        names + " " if names else "", _numbers(schedule.months, 12), _numbers(days, 0), _numbers(schedule.hours, 24), _numbers(schedule.minutes, 60))
+        names, _numbers(schedule.months, 12), _numbers(days, 31), _numbers(schedule.hours, 24), _numbers(schedule.minutes, 60))
 
 
 def _numbers(values: FrozenSet[int], whole: int) -> str:

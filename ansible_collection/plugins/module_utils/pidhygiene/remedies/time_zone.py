@@ -190,7 +190,7 @@ def jobs_moved(evidence: Any, old: Zone, new: Zone) -> List[str]:
     for table, job in evidence.cron.jobs() if not own_zone else ():
         if job.schedule is None or table.kind == ANACRON or (by_variable and any(name == "CRON_TZ" for name, _value in job.zone)):
             continue
-        found.append(_moved("%s:%d (%s)" % (table.path, job.line, shown(masked(job.command), wording.COMMAND_SHOWN)), job.schedule, old, new, now))
+        found.append(_moved("job %s:%d (%s)" % (table.path, job.line, shown(masked(job.command), wording.COMMAND_SHOWN)), job.schedule, old, new, now))
     found.extend(_timers_moved(evidence, old, new, now))
     moved = [each for each in found if each]
     return moved[:MOST_JOBS] + (["%d more jobs move" % (len(moved) - MOST_JOBS)] if len(moved) > MOST_JOBS else [])
@@ -209,9 +209,9 @@ def _timers_moved(evidence: Any, old: Zone, new: Zone, now: float) -> Iterator[s
     """PID 1 reckons timers anew as soon as the link changes, but for those whose event names a zone."""
     for event in evidence.calendars.events:
         if event.zone is None:
-            yield _moved("%s (%s)" % (event.timer.id, shown(event.text)), event.calendar, old, new, now)
+            yield _moved("timer %s (%s)" % (event.timer.id, shown(event.text)), event.calendar, old, new, now)
     for gap in evidence.calendars.gaps:
-        yield "%s could not be read (%s): look at it yourself" % (shown(gap.source), shown(gap.reason))
+        yield "timer %s could not be read (%s): look at it yourself" % (shown(gap.source), shown(gap.reason))
 
 
 # -- the remedy ------------------------------------------------------------------------------------------------------
@@ -230,9 +230,8 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
         steps.extend(Renew(each.unit, each.process, name) for each in stale if each.unit is not None and not each.left_alone)
     left = [each for each in stale if each.left_alone or given["restart"] == NONE]
     if left:
-        notes.append("%s %s in the zone of their start until %s restarted, each when it suits" % (
-            wording.listed(["%s (%d%s)" % (shown(each.process.comm), each.process.pid, ", " + each.unit if each.unit else "") for each in left], 10),
-            "stay" if len(left) > 1 else "stays", "they are" if len(left) > 1 else "it is"))
+        notes.append("still in the zone of their start: %s; restart each when it suits" % wording.listed(
+            ["%s (%d%s)" % (shown(each.process.comm), each.process.pid, ", " + each.unit if each.unit else "") for each in left], 10))
     return Proposal(tuple(steps), tuple(notes))
 
 

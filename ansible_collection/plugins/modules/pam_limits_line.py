@@ -43,7 +43,7 @@ options:
     type: str
     default: /etc/security/limits.d/zz-pidhygiene.conf
   state:
-    description: With V(absent), the line for O(domain), O(type) and O(item) is taken out; without them, all of this module's own file.
+    description: With V(absent), the line that this module has put in for O(domain), O(type) and O(item) is taken out; without them, all of its own file.
     type: str
     choices: [present, absent]
     default: present

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..auditing import check, of_rule, only
 from ..host import LabHost
-from .doors import Door, everything, refusals, unchanged
+from .doors import Door, everything, answers, unchanged
 
 FOLDER = "/etc/security/limits.d"
 FILE = f"{FOLDER}/zz-pidhygiene.conf"
@@ -93,6 +93,17 @@ def test_what_locks_people_out_is_refused_and_changes_nothing(engine_host: LabHo
         ({"file": FOLDER + "/zzz.conf", "state": "absent"}, "not this remedy's own"),
         ({}, "nothing to set"),
     )
-    for (given, words), message in zip(cases, refusals(host, "pam_limits_line", [given for given, _words in cases]), strict=True):
+    for (given, words), message in zip(cases, answers(host, "pam_limits_line", [given for given, _words in cases]), strict=True):
         assert words in message, (given, message)
     unchanged(host, before)
+
+
+def test_logins_that_a_missing_limits_conf_refuses_are_possible_again(engine_host: LabHost) -> None:
+    host = engine_host
+    host.run(["rm", "/etc/security/limits.conf"])
+    assert host.run(["su", "-", "root", "-c", "true"], check=False).returncode != 0
+    remedy = only(check(host), "PH-LIM-007", "fail")["remedy"]
+    (said,) = answers(host, "pam_limits_line", [remedy["parameters"]])
+    assert said.startswith("done: ")
+    assert host.run(["su", "-", "root", "-c", "true"], check=False).returncode == 0
+    assert deviating(host, "PH-LIM-007") == []

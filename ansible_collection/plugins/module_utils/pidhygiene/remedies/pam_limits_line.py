@@ -135,6 +135,8 @@ def _refuse_harm(evidence: Any, changes: Sequence[Change]) -> None:
     for account, before, after in changes:
         if before.opened and not after.opened:
             raise Refused("%s could not log in any more: %s" % (account.name, shown(after.refusal)))
+        if not before.opened:
+            continue  # nothing is taken from who could not log in
         for item in RLIMITS:
             if item not in after.limits or after.limits[item] == before.limits.get(item):
                 continue
@@ -293,7 +295,7 @@ def _refuse_unread(evidence: Any) -> None:
 
 
 def _new_text(evidence: Any, given: Dict[str, Any], wanted: Optional[Wanted], instead_of: str, file: PutFile) -> Optional[str]:
-    text, flavour = file.before.text, evidence.limits_conf.flavour
+    text, flavour, own = file.before.text, evidence.limits_conf.flavour, file.path == FILE
     if file.path == CONFIG and text is None and not flavour.missing_file_refuses:
         raise Refused("there is no %s, and making one would hide the vendor's; use %s" % (CONFIG, FILE))
     if wanted is None and not instead_of:
@@ -305,11 +307,10 @@ def _new_text(evidence: Any, given: Dict[str, Any], wanted: Optional[Wanted], in
     if wanted is None:
         return limits_text.taken_out(text, instead_of, flavour)
     if given["state"] == ABSENT:
-        left = limits_text.without(text, wanted.key, flavour)
-        return left if left is not None or file.path != CONFIG or text is None else ""  # without it no session is opened
+        return limits_text.without(text, wanted.key, flavour, own)
     _refuse_nonsense(wanted, flavour)
     if not instead_of:
-        return limits_text.put(text, wanted, flavour)
+        return limits_text.put(text, wanted, flavour, own)
     if limits_text.has(text, instead_of, flavour):
         return limits_text.replaced(text, instead_of, wanted, flavour)
     if limits_text.has(text, wanted.text, flavour):
@@ -324,7 +325,7 @@ def verify(host: Host, given: Dict[str, Any]) -> List[str]:
     _refuse_unread(evidence)
     flavour, text = evidence.limits_conf.flavour, PutFile(path, None).before.text
     if given["state"] == ABSENT and wanted is not None:
-        return ["%s still has a line for %s" % (path, " ".join(wanted.key))] if limits_text.without(text, wanted.key, flavour) != text else []
+        return ["%s still has a line for %s" % (path, " ".join(wanted.key))] if limits_text.without(text, wanted.key, flavour, path == FILE) != text else []
     if given["state"] == ABSENT:
         left = given["instead_of"] and limits_text.has(text, given["instead_of"], flavour)
         return ["%s still has \"%s\"" % (path, shown(given["instead_of"]))] if left else []

@@ -171,6 +171,46 @@ def restart(name, unit=None, units=None, how="unit", restart_protected=False):
     return _done(name, BY_NAME["restart"], {"unit": unit, "units": units, "how": how, "restart_protected": restart_protected})
 
 
+def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0, owner="", reason="", take_over=None, restart_protected=False,
+                      accept_pending=False, ensure="present"):
+    """
+    A service restarted on schedule, by a timer of its own with an owner, until its leak is mended.
+
+    name
+        The service, with its type, as ``agent.service``, unless ``unit`` says it.
+
+    calendar
+        When, as ``OnCalendar=`` takes it: ``Sat 14:00``. Without it and ``interval``, that of the line that is taken over.
+
+    interval
+        Or how often, in seconds; at most half of the time in which the leak fills its limit.
+
+    spread_s
+        Spread over so many seconds, by an offset that stays the same on each host.
+
+    owner
+        Who answers for it.
+
+    reason
+        Why, as a ticket.
+
+    take_over
+        The line of a crontab that restarts it now, as ``/etc/crontab:17`` or the line itself: it is set aside.
+
+    restart_protected
+        Although it is a database, a container engine, sshd or the like.
+
+    accept_pending
+        Reload systemd although files of others wait for a reload, too.
+
+    ensure
+        ``present``; ``absent`` removes the timer and gives a line that was taken over back.
+    """
+    return _done(name, BY_NAME["scheduled_restart"], {
+        "unit": unit or name, "calendar": calendar, "interval": interval, "spread_s": spread_s, "owner": owner, "reason": reason,
+        "take_over": take_over, "restart_protected": restart_protected, "accept_pending": accept_pending, "state": ensure})
+
+
 def time_zone(name, restart="cached", ensure="present"):
     """
     One time zone for the host, in every file that names it, and no daemon left that lives in the old one.

@@ -444,6 +444,20 @@ def test_cron_lines_that_restart_are_listed():
     assert judge(host, "PH-SYS-007", {"restarts": {"owned": ["VRTSralus*"]}}).status == "pass"
 
 
+def test_a_timer_of_the_remedy_is_chosen_by_whoever_it_names():
+    from pidhygiene.remedies.scheduled_restart import Schedule, service_text, timer_text
+
+    def restarted_by(name, owner):
+        host = web()
+        host.file("/etc/systemd/system/%s.timer" % name, timer_text("web.service", Schedule(("weekly",), 0, 0, 0), True))
+        host.file("/etc/systemd/system/%s.service" % name, service_text("web.service", owner, "ticket 1", "/usr/bin/systemctl"))
+        return judge(host.unit("%s.timer" % name, Unit="%s.service" % name), "PH-SYS-007")
+
+    assert restarted_by("pidhygiene-restart-web", "web team").status == "pass"
+    assert "pidhygiene-restart-web.timer (OnCalendar=weekly) restarts web.service" in restarted_by("pidhygiene-restart-web", "").only("info")["message"]
+    assert restarted_by("weekly", "web team").status == "info", "the name of an owner in a unit of anybody's is no owner"
+
+
 def test_a_limited_life_is_listed():
     host = web(drop_in("10-a.conf", "[Service]\nRuntimeMaxSec=1d\nRestart=always\n"), RuntimeMaxUSec=86400 * 10**6, Restart="always")
     assert "RuntimeMaxSec= after 24 h restarts web.service" in judge(host, "PH-SYS-007").only("info")["message"]

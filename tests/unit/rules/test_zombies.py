@@ -264,6 +264,19 @@ def test_weekly_restart_hides_a_leak():
     assert "less than twice the interval" in judge(hidden_leak(limit=1500), "PH-ZMB-007").only("fail")["message"]
 
 
+def test_what_is_proposed_is_what_the_remedy_takes():
+    """The line is taken over as it is; where it is too seldom, the interval is half of the time to the limit."""
+    from pidhygiene.remedies.model import checked
+    from pidhygiene.remedies.scheduled_restart import REMEDY
+
+    weekly = judge(hidden_leak(), "PH-ZMB-007").only("warn")["remedy"]["parameters"]
+    assert weekly == {"unit": "VRTSralus.service", "take_over": "/etc/crontab:1"}
+    seldom = judge(hidden_leak(limit=1500), "PH-ZMB-007").only("fail")["remedy"]["parameters"]
+    assert set(seldom) == {"unit", "take_over", "interval"} and 600 <= seldom["interval"] < 7 * 86400 / 2
+    for parameters in (weekly, seldom):
+        assert checked(REMEDY, parameters)["unit"] == "VRTSralus.service"
+
+
 @pytest.mark.case("PH-ZMB-007", "silent")
 def test_a_restart_without_zombies_hides_nothing():
     assert judge(hidden_leak(count=2), "PH-ZMB-007").status == "pass"

@@ -11,6 +11,8 @@ from .readers import unit_syntax
 from .readers.cron import restarted
 from .readers.unit_files import kind_of
 
+SHORTEST_S = 600  # seconds between two restarts: what leaks faster must be mended or stopped
+OWN = "pidhygiene-restart-"  # names of units that the remedy scheduled_restart makes begin so
 HOUR, DAY = 3600.0, 86400.0
 SHORTHANDS = {  # systemd.time(7); months and years at their longest
     "minutely": 60.0, "hourly": HOUR, "daily": DAY, "weekly": 7 * DAY, "monthly": 31 * DAY, "quarterly": 92 * DAY, "semiannually": 184 * DAY,
@@ -30,6 +32,7 @@ class ScheduledRestart(NamedTuple):
     source: str  # path, with a line where there is one
     line: str  # to be masked when shown
     interval_s: Optional[float]  # the longest between two of them; None: not told, or a schedule of another form
+    owner: str = ""  # whom the remedy scheduled_restart was told; empty: nobody is named
 
     @property
     def unit(self) -> str:
@@ -44,8 +47,9 @@ def scheduled(evidence: Any) -> List[ScheduledRestart]:
             when = ", ".join(timer.schedule)
             for line in timer.commands if timer.active is not False else ():
                 for service in restarted(line):
-                    found.append(ScheduledRestart(timer.id, service, "%s (%s)" % (timer.id, when or "no schedule"), when, timer.randomized, timer.file, line,
-                                                  longest_pause(timer.schedule)))
+                    how = "%s (%s)" % (timer.id, when or "no schedule")
+                    found.append(ScheduledRestart(timer.id, service, how, when, timer.randomized, timer.file, line, longest_pause(timer.schedule),
+                                                  _owner(timer)))
         found.extend(_bounded(unit) for unit in sorted(evidence.units.units.values())
                      if unit.runtime_max_us != UNLIMITED and unit.restart not in ("", "no") and unit.type != "oneshot")
     if evidence.has("cron"):
@@ -54,6 +58,12 @@ def scheduled(evidence: Any) -> List[ScheduledRestart]:
             when = " ".join(restart.line.split()[:5])
             found.append(ScheduledRestart(restart.source, restart.service, how, when, "", restart.source, restart.line, restart.interval_s))
     return found
+
+
+def _owner(timer: Any) -> str:
+    """As the service behind a timer of the remedy writes it to the journal (remedies/scheduled_restart.py)."""
+    found = re.search(r"; owner: ([^;\"]+)", " ".join(timer.commands)) if timer.id.startswith(OWN) else None
+    return found.group(1) if found else ""
 
 
 def _bounded(unit: Any) -> ScheduledRestart:

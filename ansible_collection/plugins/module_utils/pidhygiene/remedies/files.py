@@ -81,25 +81,30 @@ class PutFile(Step):
 
 
 class PutLink(Step):
-    """A symbolic link to this target, replaced in one step."""
+    """A symbolic link to this target, replaced in one step; None: there is none."""
 
-    def __init__(self, path: str, target: str) -> None:
+    def __init__(self, path: str, target: Optional[str]) -> None:
         self.path, self.target = path, target
         self._link, self._file = _link_or_file(path)
         self._done = False
+        self._made: List[str] = []
 
     @property
     def needed(self) -> bool:
-        return self._link != self.target
+        return self._link != self.target or (self.target is None and self._file is not None)
 
     def differences(self) -> List[Difference]:
         before = "-> " + self._link if self._link is not None else "" if self._file is None else "a file of %d bytes" % len(optional(self._file.text))
-        return [Difference(self.path, before, "-> " + self.target)] if self.needed else []
+        return [Difference(self.path, before, "-> " + self.target if self.target is not None else "")] if self.needed else []
 
     def do(self) -> None:
         if _link_or_file(self.path) != (self._link, self._file):
             raise Failed("%s was changed by somebody else in the meantime; nothing was written" % self.path, OLD)
-        _link(self.path, self.target)
+        if self.target is None:
+            _unlink(self.path)
+        else:
+            self._made = _make_folders(os.path.dirname(self.path))
+            _link(self.path, self.target)
         self._done = True
 
     def undo(self) -> None:
@@ -112,13 +117,18 @@ class PutLink(Step):
         else:
             _unlink(self.path)
         self._done = False
+        while self._made:
+            try:
+                os.rmdir(self._made.pop())
+            except OSError:  # somebody uses it by now
+                break
 
 
 def _link_or_file(path: str) -> Tuple[Optional[str], Optional[Existing]]:
     try:
         return os.readlink(path), None
     except OSError as error:
-        if error.errno == errno.ENOENT:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None, None
         if error.errno != errno.EINVAL:  # EINVAL: not a link
             raise

@@ -217,12 +217,13 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     wanted = _wanted(given, unit, file.before.text)
     file.text = _text(wanted)
     if given["state"] == PRESENT:
-        _refuse_unusable(unit, seen)
+        refuse_unusable(unit, seen)
         _refuse_harm(evidence, given, wanted, seen)
     return _proposal(evidence, given, wanted, seen, file)
 
 
-def _refuse_unusable(unit: str, seen: Dict[str, Any]) -> None:
+def refuse_unusable(unit: str, seen: Dict[str, Any]) -> None:
+    """Errors: Refused for what systemd has not, or does not start."""
     state = seen.get("LoadState")
     if state == "not-found":
         raise Refused("there is no unit %s on this host; systemctl list-unit-files shows those that are" % unit)

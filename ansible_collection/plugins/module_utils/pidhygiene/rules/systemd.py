@@ -523,7 +523,7 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
         else:
             yield _restarted(unit, before, policy)
     for restart in restarts.scheduled(evidence):
-        if not _owned(restart.service, policy):
+        if not restart.owner and not _owned(restart.service, policy):
             yield _inventory(restart)
 
 

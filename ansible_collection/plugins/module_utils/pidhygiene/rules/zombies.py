@@ -29,6 +29,7 @@ from ..model import (
     rule,
 )
 from ..readers.zombies import AGE_STEPS_S, Brood, Reaping
+from ..restarts import SHORTEST_S
 from ..text import masked, shown
 
 NEEDS = ("processes", "zombies", "details", "clock")
@@ -168,7 +169,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
             FAIL if failing else WARN, HIGH if failing else MED, subject,
             "%s leaks %.0f zombies a day (from the %s): %s, full %s; restart it before then, at least every %s." % (
                 shown(subject.id), rate.per_day, rate.source, budget.text(), wording.ahead(days),
-                wording.duration(86400 * max(budget.limit - budget.used + brood.persistent, 0) / rate.per_day / 2)),
+                wording.duration(_safe_interval(budget, brood, rate))),
             evidence=(
                 Seen("/proc/*/stat", "%d zombies started between %.0f s and %.0f s after boot" % (
                     brood.zombies, brood.births[0], brood.births[-1])),
@@ -176,7 +177,7 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
             ),
             binding=budget.text(),
             confidence=MEDIUM_CONFIDENCE,
-            remedy=Remedy("scheduled_restart", wording.unit_parameters(evidence, wording.unit_of(evidence, brood.parent.pid)), disruptive=True),
+            remedy=_on_schedule(evidence, wording.unit_of(evidence, brood.parent.pid), _safe_interval(budget, brood, rate)),
         )
 
 
@@ -294,6 +295,23 @@ def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
 
 
+def _safe_interval(budget: Any, brood: Brood, rate: Any) -> float:
+    """Seconds: half of the time in which the emptied limit fills."""
+    return float(86400 * max(budget.limit - budget.used + brood.persistent, 0) / rate.per_day / 2)
+
+
+def _on_schedule(evidence: Any, unit: Optional[str], interval_s: float, instead_of: str = "") -> Optional[Remedy]:
+    """A restart in time, with an owner; none for what is no service of the system, or leaks so fast that it must be mended or stopped."""
+    if not unit or not unit.endswith(".service") or len(wording.unit_parameters(evidence, unit)) > 1 or 0 < interval_s < SHORTEST_S:
+        return None
+    parameters: List[Tuple[str, Any]] = [("unit", unit)]
+    if interval_s:
+        parameters.append(("interval", int(interval_s)))
+    if instead_of:
+        parameters.append(("take_over", instead_of))
+    return Remedy("scheduled_restart", tuple(parameters), disruptive=True) if len(parameters) > 1 else None
+
+
 @rule(
     "PH-ZMB-007", "Periodic restart hides a leak", MED, "the next change of load breaks it",
     NEEDS + ("cron",), USES + ("units",),
@@ -332,6 +350,7 @@ def _hidden_leak(evidence: Any, policy: Any, restart: Any, brood: Brood) -> Verd
     """Whoever owns the restart knows of the leak; that it comes too late he may not know."""
     budget = _tightest(evidence, brood)
     rate = leak.of_brood(evidence, brood)
+    unit, interval_s = wording.unit_of(evidence, brood.parent.pid), 0.0
     every = " every %s" % wording.duration(restart.interval_s) if restart.interval_s is not None else ""
     status, message = WARN, "%s restarts %s%s to hide a leak of zombies" % (shown(restart.job), shown(restart.service), every)
     if restart.job == restart.service:
@@ -341,13 +360,14 @@ def _hidden_leak(evidence: Any, policy: Any, restart: Any, brood: Brood) -> Verd
         message += ": at %.0f a day the limit (%s) is reached in %s" % (rate.per_day, budget.text(), wording.duration(86400 * days))
         if restart.interval_s is not None and restart.interval_s > 0.5 * 86400 * days:
             status, message = FAIL, message + ", less than twice the interval"
+            interval_s = _safe_interval(budget, brood, rate)
     names = (restart.service, restart.unit, _without_suffix(restart.service) + ".service")
-    if status == WARN and any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in policy["restarts.owned"]):
+    if status == WARN and (restart.owner or any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in policy["restarts.owned"])):
         return Passed()
     return Finding(
         status, HIGH if status == FAIL else MED, Subject("job", "%s: %s" % (restart.job, restart.service)),
         message + "; have the leak fixed, and until then restart by threshold.",
         evidence=(Seen(restart.source, masked(restart.line)),) + ((Seen(restart.source, restart.when),) if restart.when else ()),
         confidence=MEDIUM_CONFIDENCE if rate else LOW_CONFIDENCE,
-        remedy=Remedy("scheduled_restart", (("unit", restart.service),), disruptive=True),
+        remedy=_on_schedule(evidence, unit, interval_s, restart.job if restart.job == restart.source else ""),  # a line of cron
     )

@@ -79,7 +79,7 @@ def test_what_locks_people_out_is_refused_and_changes_nothing(engine_host: LabHo
         ({"domain": "oracle", "type": "hard", "item": "maxlogins", "value": "0"}, "could not log in any more"),
         ({"domain": "root", "type": "-", "item": "nproc", "value": "100"}, "what root may do is not lowered"),
         ({"domain": "0:2000", "type": "-", "item": "nofile", "value": "100"}, "what root may do is not lowered"),
-        ({"domain": "*", "type": "hard", "item": "nofile", "value": "10"}, "would not be in force"),
+        ({"domain": "*", "type": "hard", "item": "nofile", "value": "10"}, "no session works with less than 32"),
         ({"domain": "orcale", "type": "-", "item": "nproc", "value": "100"}, "would speak for nobody"),
         ({"domain": "1500", "type": "-", "item": "nproc", "value": "100"}, "a uid is written :1500"),
         ({**oracle, "value": "100\n* - nproc 0"}, "control character"),

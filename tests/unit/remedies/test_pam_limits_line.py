@@ -190,6 +190,19 @@ def test_a_dash_line_that_would_lose_its_hard_half(host):
     assert "the soft limit nofile of the next session of oracle is 100" in refused(host, "@dba - nofile 200")
 
 
+def test_a_line_that_stands_there_and_loses_is_no_success(host):
+    done(host, "oracle - nofile 4096")
+    write(host, "limits.d/zzz.conf", "oracle - nofile 9\n")
+    assert "oracle - nofile 9" in refused(host, "oracle - nofile 4096")
+    with pytest.raises(Refused):
+        apply.look(REMEDY, line("oracle - nofile 4096"), host)
+
+
+def test_a_line_for_all_is_for_accounts_of_services_too_that_run_something(host):
+    host.process(700, 1, "daemon", uid=1, threads=50, cgroup="/system.slice/d.service")
+    assert "the next session of bin would have nproc 99, less than twice of the 50" in refused(host, "* - nproc 99")
+
+
 def test_who_does_not_get_it_is_told(host):
     write(host, "limits.d/zzz.conf", "oracle - nofile 9\n")
     assert "1 of 2 users do not get it" in done(host, "@dba - nofile 4096").notes[0]
@@ -245,6 +258,7 @@ def test_going_back_is_refused_where_it_takes_what_is_used(host):
 def test_elsewhere_a_star_speaks_for_root(host):
     host.remove("/var/lib/dpkg/status").file("/etc/os-release", RHEL9)
     assert "what root may do is not lowered" in refused(host, "* - nproc 1000")
+    assert done(host, "* hard core 0").changed  # as hardening guides want it, for root too
 
 
 def test_where_nobody_may_raise(host):

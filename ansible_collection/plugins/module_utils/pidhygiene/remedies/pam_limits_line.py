@@ -116,11 +116,15 @@ def _sources_with(conf: Any, path: str, text: Optional[str]) -> Tuple[Source, ..
 
 
 def _concerned(evidence: Any, domains: Sequence[str]) -> List[Any]:
-    """Root, and the users for whom one of the domains speaks; those who run something first."""
+    """Root, and the users for whom one of the domains speaks: for all, those who can log in or run something."""
     names = {"root"}
-    for domain in domains:
-        names.update([user.name for user in sessions.logins(evidence)] if domain in ("*", "%") else sessions.named_by(evidence, domain))
     counts = headroom.user_tasks(evidence)
+    for domain in domains:
+        if domain in ("*", "%"):
+            names.update(user.name for user in sessions.logins(evidence))
+            names.update(evidence.users.by_uid[uid].name for uid in counts if uid in evidence.users.by_uid)
+        else:
+            names.update(sessions.named_by(evidence, domain))
     accounts = [account for account in (evidence.users.account(name) for name in names) if account is not None]
     accounts.sort(key=lambda account: (account.uid != 0, -(counts[account.uid].tasks if account.uid in counts else 0), account.name))
     return accounts[:EXAMINED]
@@ -150,7 +154,7 @@ def _refuse_harm(evidence: Any, changes: Sequence[Change]) -> None:
 
 def _refuse_lower(evidence: Any, account: Any, item: str, now: int, before: int) -> None:
     who = "the next session of %s would have %s %s" % (account.name, item, wording.limit(now))
-    if account.uid == 0:
+    if account.uid == 0 and item in LEAST:
         raise Refused("%s instead of %s: what root may do is not lowered, or nobody can repair the host" % (who, wording.limit(before)))
     if now < LEAST.get(item, 0):
         raise Refused("%s, and no session works with less than %d" % (who, LEAST[item]))
@@ -174,7 +178,7 @@ def _refuse_logins(evidence: Any, account: Any, before: Session, after: Session)
         most = after.values.get(item)
         if most is None or most < 0 or most == before.values.get(item) or not evidence.has("sessions"):
             continue
-        open_now = len([each for each in evidence.sessions.sessions if each.kind == "user" and each.state != "closing"
+        open_now = len([each for each in evidence.sessions.sessions if each.kind.startswith("user") and each.state != "closing"
                         and (item == "maxsyslogins" or each.uid == account.uid)])
         if most < open_now:
             raise Refused("%s is logged in %d times, and %s %d would keep the next login out" % (account.name, open_now, item, most)
@@ -265,16 +269,18 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     _refuse_unread(evidence)
     file = PutFile(path, None)
     file.text = _new_text(evidence, given, wanted, instead_of, file)
-    if not file.needed:
-        return Proposal(())
     flavour = evidence.limits_conf.flavour
+    line = _refuse_nonsense(wanted, flavour) if wanted is not None and given["state"] == PRESENT else None
+    if not file.needed:
+        if line is not None:  # it stands there: look says what apply would find
+            list(_refuse_overruled(evidence, line, _changes(evidence, evidence.limits_conf.sources, [line.domain])))
+        return Proposal(())
     old = parsed(instead_of, flavour) if instead_of else None
     domains = [domain for domain in (wanted.domain if wanted else None, old.domain if old else None) if domain is not None]
     if wanted is None and not instead_of:
         domains.extend(line.domain for line in parse((file.before.text or "").encode("utf-8", "surrogateescape"), path, flavour))
     changes = _changes(evidence, _sources_with(evidence.limits_conf, path, file.text), domains)
     notes: List[str] = []
-    line = _refuse_nonsense(wanted, flavour) if wanted is not None and given["state"] == PRESENT else None
     if line is not None:
         _refuse_beyond_kernel(evidence, line)
     _refuse_harm(evidence, changes)

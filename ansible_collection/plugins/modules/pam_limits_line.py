@@ -16,7 +16,7 @@ description:
   - What sessions get is worked out as C(pam_limits) of this host does it, with all files, classes of domains and its version's habits. A line that
     another one overrules is refused, and that one is named; afterwards the files are read back in the same way. No session is opened for it.
   - Refuses what would lock people out, as C(nproc) 0, less than twice of what a user has in use, C(nofile) above C(fs.nr_open), C(maxlogins) below
-    the logins that are open, and whatever would lower a limit of root.
+    the logins that are open, and what would lower such a limit of root.
   - Sessions that are open, and services of systemd, keep their limits; for services there is M(pidhygiene.host.unit_limits).
   - The stacks of PAM in C(/etc/pam.d) are left alone.
 options:
@@ -43,7 +43,7 @@ options:
     type: str
     default: /etc/security/limits.d/zz-pidhygiene.conf
   state:
-    description: With V(absent), the line for O(domain), O(type) and O(item) is taken out; without them, all of this module's own file.
+    description: With V(absent), the line that this module has put in for O(domain), O(type) and O(item) is taken out; without them, all of its own file.
     type: str
     choices: [present, absent]
     default: present

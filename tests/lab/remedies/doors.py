@@ -142,7 +142,7 @@ def push_adapters(host: Machine) -> None:
     host.push(REPOSITORY / "ansible_collection/plugins/module_utils/pidhygiene", f"{ADAPTERS}/_utils/pidhygiene")
 
 
-REFUSALS = """
+ANSWERS = """
 import importlib, json, sys
 from pidhygiene.remedies import apply
 from pidhygiene.remedies.model import Refused
@@ -157,9 +157,9 @@ print(json.dumps(said))
 """
 
 
-def refusals(host: Machine, remedy: str, cases: list[dict[str, Any]]) -> list[str]:
-    """What the engine on the host says to each of these, asked to apply it: many in one process, where what a door adds is not the matter."""
-    said: list[str] = json.loads(host.run(["env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "-c", REFUSALS, remedy, json.dumps(cases)]).stdout)
+def answers(host: Machine, remedy: str, cases: list[dict[str, Any]]) -> list[str]:
+    """What the engine on the host says when it is asked to apply each of these: many in one process, where what a door adds is not the matter."""
+    said: list[str] = json.loads(host.run(["env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "-c", ANSWERS, remedy, json.dumps(cases)]).stdout)
     return said
 
 
@@ -180,4 +180,4 @@ def unchanged(host: Machine, before: dict[str, Any]) -> None:
     assert [each for each in after["processes"] if each not in before["processes"]] == []
 
 
-__all__ = ["DOORS", "Answer", "Door", "everything", "install", "refusals", "unchanged"]
+__all__ = ["DOORS", "Answer", "Door", "everything", "install", "answers", "unchanged"]

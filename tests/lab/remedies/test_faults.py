@@ -75,6 +75,34 @@ def test_killed_at_every_call_that_writes(host) -> None:
     assert host.pid_of("d") == pid
 
 
+def test_a_kernel_setting_killed_at_every_call_that_writes(host) -> None:
+    """What ran before is known to the next run, whichever way the killed one went."""
+    file = "/etc/sysctl.d/zz-pidhygiene.conf"
+    there, back = {"values": {"kernel.pid_max": 65536}}, {"state": "absent"}
+
+    def now() -> tuple[str, str]:
+        return host.run(["cat", file], check=False).stdout, host.read("/proc/sys/kernel/pid_max").strip()
+
+    def apply(given: dict[str, object], *before: str) -> str:
+        return host.run([*before, "env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "/opt/apply.py", "kernel_limits", json.dumps(given)],
+                        check=False).stdout
+
+    host.run(["rm", "-f", "/usr/lib/sysctl.d/50-pid-max.conf"])  # so that only our file knows what was before
+    old = now()
+    assert apply(there) == "changed\n"
+    new, seen, unharmed = now(), set(), set[str]()
+    for number in range(1, 200):
+        killed = ("strace", "-qq", "-o", "/dev/null", "-e", f"trace={WRITING}", "-e", f"inject={WRITING}:signal=SIGKILL:when={number}")
+        for given, wanted in ((back, old), (there, new)):
+            if apply(given, *killed) == "changed\n":
+                unharmed.add(str(given))
+            seen.add(now())
+            assert apply(given) in ("changed\n", "same\n") and now() == wanted, (number, given)
+        if len(unharmed) == 2:
+            break
+    assert seen == {old, new, (new[0], old[1])}, "the file is written first, and goes last"
+
+
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 def test_a_disk_that_takes_nothing(host, fault: str) -> None:
     options = "size=4k,nr_inodes=3" if fault == "full" else "ro"

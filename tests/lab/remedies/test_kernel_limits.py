@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..auditing import check, of_rule, only
 from ..host import LabHost
-from .doors import Door, everything, refusals, unchanged
+from .doors import Door, everything, answers, unchanged
 
 OLD = "/etc/sysctl.d/90-hardening.conf"
 FILE = "/etc/sysctl.d/zz-pidhygiene.conf"
@@ -72,12 +72,12 @@ def test_what_does_harm_is_refused_and_changes_nothing(engine_host: LabHost) -> 
         ({"vm.max_map_count": 262144}, "set it on the host"),
         (None, "nothing to set"),
     )
-    for (values, words), message in zip(cases, refusals(host, "kernel_limits", [{"values": values} for values, _words in cases]), strict=True):
+    for (values, words), message in zip(cases, answers(host, "kernel_limits", [{"values": values} for values, _words in cases]), strict=True):
         assert words in message, (values, message)
     unchanged(host, before)
     host.run(["rm", "/etc/sysctl.d/zzz-ours.conf"])
     before = everything(host)
-    (low,) = refusals(host, "kernel_limits", [{"values": {"kernel.pid_max": 305}}])
+    (low,) = answers(host, "kernel_limits", [{"values": {"kernel.pid_max": 305}}])
     assert "leaves too little" in low
     unchanged(host, before)
     assert host.read(PID_MAX) == "4194304\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..auditing import check, of_rule, only
 from ..host import LabHost
-from .doors import Door, everything, refusals, unchanged
+from .doors import Door, everything, answers, unchanged
 
 FOLDER = "/etc/security/limits.d"
 FILE = f"{FOLDER}/zz-pidhygiene.conf"
@@ -79,7 +79,7 @@ def test_what_locks_people_out_is_refused_and_changes_nothing(engine_host: LabHo
         ({"domain": "oracle", "type": "hard", "item": "maxlogins", "value": "0"}, "could not log in any more"),
         ({"domain": "root", "type": "-", "item": "nproc", "value": "100"}, "what root may do is not lowered"),
         ({"domain": "0:2000", "type": "-", "item": "nofile", "value": "100"}, "what root may do is not lowered"),
-        ({"domain": "*", "type": "hard", "item": "nofile", "value": "10"}, "would not be in force"),
+        ({"domain": "*", "type": "hard", "item": "nofile", "value": "10"}, "no session works with less than 32"),
         ({"domain": "orcale", "type": "-", "item": "nproc", "value": "100"}, "would speak for nobody"),
         ({"domain": "1500", "type": "-", "item": "nproc", "value": "100"}, "a uid is written :1500"),
         ({**oracle, "value": "100\n* - nproc 0"}, "control character"),
@@ -93,6 +93,17 @@ def test_what_locks_people_out_is_refused_and_changes_nothing(engine_host: LabHo
         ({"file": FOLDER + "/zzz.conf", "state": "absent"}, "not this remedy's own"),
         ({}, "nothing to set"),
     )
-    for (given, words), message in zip(cases, refusals(host, "pam_limits_line", [given for given, _words in cases]), strict=True):
+    for (given, words), message in zip(cases, answers(host, "pam_limits_line", [given for given, _words in cases]), strict=True):
         assert words in message, (given, message)
     unchanged(host, before)
+
+
+def test_logins_that_a_missing_limits_conf_refuses_are_possible_again(engine_host: LabHost) -> None:
+    host = engine_host
+    host.run(["rm", "/etc/security/limits.conf"])
+    assert host.run(["su", "-", "root", "-c", "true"], check=False).returncode != 0
+    remedy = only(check(host), "PH-LIM-007", "fail")["remedy"]
+    (said,) = answers(host, "pam_limits_line", [remedy["parameters"]])
+    assert said.startswith("done: ")
+    assert host.run(["su", "-", "root", "-c", "true"], check=False).returncode == 0
+    assert deviating(host, "PH-LIM-007") == []

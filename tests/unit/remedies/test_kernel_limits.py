@@ -1,35 +1,14 @@
 """kernel_limits without a kernel: the file and its merging, what is refused, and the whole way on a folder that stands for /proc/sys."""
 
 import pytest
+from overlaid import Overlaid
 from pidhygiene.readers import sysctl_files
 from pidhygiene.remedies import apply, kernel_limits, sysctl
 from pidhygiene.remedies.kernel_limits import HEADER, KEYS, REMEDY, content, settings, text_of
 from pidhygiene.remedies.model import OLD, Failed, Refused
-from simulated import SimulatedHost
 
 DEFAULTS = {"kernel/pid_max": 4194304, "kernel/threads-max": 100000, "vm/max_map_count": 65530, "fs/inotify/max_user_instances": 128,
             "fs/inotify/max_user_watches": 8192, "fs/aio-max-nr": 65536, "fs/nr_open": 1048576, "fs/file-max": 2 ** 63 - 1, "kernel/keys/maxkeys": 200}
-
-
-class Overlaid(SimulatedHost):
-    """What lies in the folder is read there: a remedy writes files, not a host in memory."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        super().__init__()
-
-    def read(self, path, limit=1 << 20, root="/"):
-        real = self._real(path)
-        return real.read_bytes() if real.is_file() else super().read(path, limit, root)
-
-    def list(self, path, root="/"):
-        real = self._real(path)
-        if not real.is_dir():
-            return super().list(path, root)
-        return sorted({each.name for each in real.iterdir()} | set(super().list(path, root) if path in self._dirs else ()))
-
-    def _real(self, path):
-        return self.folder / path.lstrip("/") if not path.startswith(str(self.folder)) else type(self.folder)(path)
 
 
 @pytest.fixture

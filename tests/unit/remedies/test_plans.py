@@ -50,6 +50,11 @@ def test_what_no_step_repairs_is_left_to_people_with_the_reason() -> None:
     assert "no remedy is known" in entry["left"][0]["why"] and "by hand" in entry["left"][1]["why"] and "which value" in entry["left"][2]["why"]
 
 
+def test_a_users_own_units_are_left_to_the_user() -> None:
+    entry = made(finding("PH-LIM-006", limits("a.service", nofile="5", user="alice")))["hosts"]["web1"]
+    assert entry["steps"] == [] and "systemctl --user" in entry["left"][0]["why"]
+
+
 def test_what_is_well_waived_or_not_asked_for_is_not_planned() -> None:
     good = limits("a.service", nofile="5")
     assert made(finding("PH-A", good, "info"), finding("PH-B", good, "unknown"), finding("PH-C", good, waiver={"expired": False}))["hosts"] == {}

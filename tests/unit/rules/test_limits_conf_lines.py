@@ -1,6 +1,8 @@
 """PH-LIM-007 and 008 through audit(); traps D11 and D12."""
 
 import pytest
+from pidhygiene.remedies.catalogue import BY_NAME
+from pidhygiene.remedies.model import checked
 from simulated import judge
 from test_limits_promised import LIMITS_D, TRIXIE, pam_host
 
@@ -40,6 +42,25 @@ def rhel(text):
 def test_lines_that_fail(line, severity, what):
     finding = judge(lines(line + "\n"), "PH-LIM-007").only("fail")
     assert finding["severity"] == severity and what in finding["message"] and finding["message"].startswith(LIMITS_D + ":1, ")
+
+
+@pytest.mark.parametrize("line, status, instead", [
+    ("oracle - nofile 2000000", "fail", {"domain": "oracle", "type": "-", "item": "nofile", "value": "1048576"}),
+    ("500 soft nproc 5", "fail", {"domain": ":500", "type": "soft", "item": "nproc", "value": "5"}),
+    ("@DBA soft nproc 100", "warn", {"domain": "@dba", "type": "soft", "item": "nproc", "value": "100"}),
+    ("* -", "fail", {"state": "absent"}),
+    ("777 soft nproc 5", "fail", None),  # nobody has that uid
+    ("500 -", "fail", None),
+    ("oracle soft nproc 12k", "fail", None),  # 12, or 12,288?
+    ("oracle soft nprocs 100", "fail", None),
+])
+def test_a_correction_is_proposed_where_only_one_thing_can_be_meant(line, status, instead):
+    remedy = judge(lines(line + "\n"), "PH-LIM-007").only(status)["remedy"]
+    if instead is None:
+        assert remedy is None
+    else:
+        assert remedy["parameters"] == dict({"file": LIMITS_D, "instead_of": line}, **instead)
+        checked(BY_NAME["pam_limits_line"], remedy["parameters"])
 
 
 def test_nofile_above_nr_open_refuses_the_session_elsewhere():
@@ -102,6 +123,11 @@ def test_unreadable_lines():
 # -- PH-LIM-008
 
 
+def proposed(finding):
+    assert checked(BY_NAME[finding["remedy"]["state"]], finding["remedy"]["parameters"])
+    return finding["remedy"]["parameters"]
+
+
 @pytest.mark.case("PH-LIM-008", "fires")
 def test_files_sort_as_text():
     host = lines("").file("/etc/security/limits.d/10-a.conf", "oracle soft nproc 300\n").file("/etc/security/limits.d/9-b.conf", "oracle soft nproc 250\n")
@@ -109,18 +135,21 @@ def test_files_sort_as_text():
     assert finding["message"] == (
         '/etc/security/limits.d/10-a.conf:1, "oracle soft nproc 300", is overruled for oracle by /etc/security/limits.d/9-b.conf:1, '
         '"oracle soft nproc 250": 9-b.conf sorts after 10-a.conf, as text; move it to a file that sorts last (zz-), or name the user.')
+    assert proposed(finding) == {"domain": "oracle", "type": "soft", "item": "nproc", "value": "300"}
 
 
 @pytest.mark.case("PH-LIM-008", "fires")
 def test_a_dash_line_loses_its_hard_half():
     finding = judge(lines("oracle soft nproc 100\n@dba - nproc 500\n"), "PH-LIM-008").only("warn")
     assert "does not set the hard limit of oracle (it stays 96365)" in finding["message"]
+    assert proposed(finding) == {"domain": "@dba", "type": "hard", "item": "nproc", "value": "500"}
 
 
 @pytest.mark.case("PH-LIM-008", "fires")
 def test_a_no_limits_line_voids_what_was_set():
     finding = judge(lines("oracle - nproc 500\n").file("/etc/security/limits.conf", "@dba -\n"), "PH-LIM-008").only("warn")
     assert '/etc/security/limits.conf:1, "@dba -", voids every limit of oracle' in finding["message"]
+    assert proposed(finding) == {"file": "/etc/security/limits.conf", "instead_of": "@dba -", "state": "absent"}
 
 
 def test_the_vendors_file_beats_an_older_line():

@@ -25,6 +25,24 @@ def test_user_near_nproc(tasks, status, severity, percent):
     assert "User oracle has %d tasks of 100 allowed (%s)" % (tasks, percent) in finding["message"]
 
 
+@pytest.mark.parametrize("group, hard, expected", [
+    (SESSION, 100, {"domain": "oracle", "type": "soft", "item": "nproc", "value": "200"}),  # 96365 is what a session may have
+    ("/system.slice/db.service", 100, {"unit": "db.service", "nproc": 200}),
+])
+def test_more_processes_are_proposed_where_the_limit_comes_from(group, hard, expected):
+    host = SimulatedHost().file("/var/lib/dpkg/status", "Package: libpam-modules\nStatus: install ok installed\nVersion: 1.5.2-6\n")
+    host.file("/etc/security/limits.conf", "")
+    host.process(700, 1, "oracle", uid=500, threads=96, cgroup=group, nproc=(100, hard))
+    assert judge(host, "PH-LIM-001").only("fail")["remedy"]["parameters"] == expected
+
+
+def test_more_room_is_no_cure_for_zombies():
+    host = SimulatedHost().process(700, 1, "oracle", uid=500, cgroup=SESSION, nproc=(100, 100))
+    for pid in range(800, 895):
+        host.process(pid, 700, "child", state="Z", uid=500, cgroup=SESSION, dead=5000.0)
+    assert judge(host, "PH-LIM-001").only("fail")["remedy"] is None
+
+
 @pytest.mark.case("PH-LIM-001", "silent")
 def test_user_below_threshold_exempt_or_sandboxed():
     assert judge(user_with(79, 100), "PH-LIM-001").status == "pass"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The text of a file of pam_limits with one line put in, corrected or taken out; all other lines stay as they are, byte for byte. Pure.
 
-A line that is replaced stays above the new one as a comment, so that taking the new one out brings it back.
+In a file that is not our own, every line of ours has a comment above it, which says that it was added, or what stood there before: so it can be
+taken out again, the old one comes back, and lines of others are never taken for ours.
 """
 
 from typing import List, NamedTuple, Optional, Tuple
@@ -11,6 +12,7 @@ from ..readers.limits_conf import Flavour, Line, parse
 
 HEADER = "# Written by pidhygiene (pam_limits_line): change the remedy, not this file.\n"
 INSTEAD_OF = "# pidhygiene, instead of: "
+ADDED = "# pidhygiene, added:"
 TAKEN_OUT = "# pidhygiene, taken out: "
 
 
@@ -55,17 +57,18 @@ def _reads(line: str, other: Optional[Line], flavour: Flavour) -> bool:
     return found is not None and other is not None and found.text == other.text
 
 
-def put(text: Optional[str], wanted: Wanted, flavour: Flavour) -> str:
-    """The line stands in the text: instead of the last one for the same domain, type and item, or at the end."""
-    lines = _split(HEADER if text is None else text)
+def put(text: Optional[str], wanted: Wanted, flavour: Flavour, own: bool) -> str:
+    """The line stands in the text: instead of the last one for the same domain, type and item, or at the end. ``own``: the file is ours."""
+    lines = _split(HEADER if text is None and own else text)
     places = [number for number, line in enumerate(lines) if _is(line, wanted.key, flavour)]
     if not places:
-        lines.append(wanted.text)
+        lines.extend(([] if own else [ADDED]) + [wanted.text])
     elif text is not None and _reads(lines[places[-1]], parsed(wanted.text, flavour), flavour):
         return text
     else:
-        comment = lines[places[-1]].partition("#")
-        lines[places[-1]] = wanted.text + ("  #" + comment[2] if comment[1] else "")
+        last = places[-1]
+        marked = own or (last > 0 and lines[last - 1].startswith((ADDED, INSTEAD_OF)))
+        lines[last:last + 1] = ([] if marked else [INSTEAD_OF + lines[last]]) + [wanted.text]
     return _joined(lines)
 
 
@@ -98,15 +101,21 @@ def taken_out(text: Optional[str], instead_of: str, flavour: Flavour) -> Optiona
     return _joined([(TAKEN_OUT if _reads(line, other, flavour) else "") + line for line in _split(text)])
 
 
-def without(text: Optional[str], key: Tuple[str, str, str], flavour: Flavour) -> Optional[str]:
-    """No line for this domain, type and item; the one that it was put in for is back. None: nothing is left but our own header."""
-    if not any(_is(line, key, flavour) for line in _split(text)):
-        return text
+def without(text: Optional[str], key: Tuple[str, str, str], flavour: Flavour, own: bool) -> Optional[str]:
+    """No line of ours for this domain, type and item; the one that it was put in for is back. None: nothing is left but our own header."""
     lines: List[str] = []
+    changed = False
     for line in _split(text):
-        if not _is(line, key, flavour):
+        above = lines[-1] if lines else ""
+        if not _is(line, key, flavour) or not (own or above.startswith((ADDED, INSTEAD_OF))):
             lines.append(line)
-        elif lines and lines[-1].startswith(INSTEAD_OF):
-            lines[-1] = lines[-1][len(INSTEAD_OF):]
+            continue
+        changed = True
+        if above.startswith(INSTEAD_OF):
+            lines[-1] = above[len(INSTEAD_OF):]
+        elif above.startswith(ADDED):
+            lines.pop()
+    if not changed:
+        return text
     left = _joined(lines)
     return None if left == HEADER else left

@@ -116,11 +116,15 @@ def _sources_with(conf: Any, path: str, text: Optional[str]) -> Tuple[Source, ..
 
 
 def _concerned(evidence: Any, domains: Sequence[str]) -> List[Any]:
-    """Root, and the users for whom one of the domains speaks; those who run something first."""
+    """Root, and the users for whom one of the domains speaks: for all, those who can log in or run something."""
     names = {"root"}
-    for domain in domains:
-        names.update([user.name for user in sessions.logins(evidence)] if domain in ("*", "%") else sessions.named_by(evidence, domain))
     counts = headroom.user_tasks(evidence)
+    for domain in domains:
+        if domain in ("*", "%"):
+            names.update(user.name for user in sessions.logins(evidence))
+            names.update(evidence.users.by_uid[uid].name for uid in counts if uid in evidence.users.by_uid)
+        else:
+            names.update(sessions.named_by(evidence, domain))
     accounts = [account for account in (evidence.users.account(name) for name in names) if account is not None]
     accounts.sort(key=lambda account: (account.uid != 0, -(counts[account.uid].tasks if account.uid in counts else 0), account.name))
     return accounts[:EXAMINED]
@@ -135,6 +139,8 @@ def _refuse_harm(evidence: Any, changes: Sequence[Change]) -> None:
     for account, before, after in changes:
         if before.opened and not after.opened:
             raise Refused("%s could not log in any more: %s" % (account.name, shown(after.refusal)))
+        if not before.opened:
+            continue  # nothing is taken from who could not log in
         for item in RLIMITS:
             if item not in after.limits or after.limits[item] == before.limits.get(item):
                 continue
@@ -148,7 +154,7 @@ def _refuse_harm(evidence: Any, changes: Sequence[Change]) -> None:
 
 def _refuse_lower(evidence: Any, account: Any, item: str, now: int, before: int) -> None:
     who = "the next session of %s would have %s %s" % (account.name, item, wording.limit(now))
-    if account.uid == 0:
+    if account.uid == 0 and item in LEAST:
         raise Refused("%s instead of %s: what root may do is not lowered, or nobody can repair the host" % (who, wording.limit(before)))
     if now < LEAST.get(item, 0):
         raise Refused("%s, and no session works with less than %d" % (who, LEAST[item]))
@@ -172,7 +178,7 @@ def _refuse_logins(evidence: Any, account: Any, before: Session, after: Session)
         most = after.values.get(item)
         if most is None or most < 0 or most == before.values.get(item) or not evidence.has("sessions"):
             continue
-        open_now = len([each for each in evidence.sessions.sessions if each.kind == "user" and each.state != "closing"
+        open_now = len([each for each in evidence.sessions.sessions if each.kind.startswith("user") and each.state != "closing"
                         and (item == "maxsyslogins" or each.uid == account.uid)])
         if most < open_now:
             raise Refused("%s is logged in %d times, and %s %d would keep the next login out" % (account.name, open_now, item, most)
@@ -263,16 +269,18 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     _refuse_unread(evidence)
     file = PutFile(path, None)
     file.text = _new_text(evidence, given, wanted, instead_of, file)
-    if not file.needed:
-        return Proposal(())
     flavour = evidence.limits_conf.flavour
+    line = _refuse_nonsense(wanted, flavour) if wanted is not None and given["state"] == PRESENT else None
+    if not file.needed:
+        if line is not None:  # it stands there: look says what apply would find
+            list(_refuse_overruled(evidence, line, _changes(evidence, evidence.limits_conf.sources, [line.domain])))
+        return Proposal(())
     old = parsed(instead_of, flavour) if instead_of else None
     domains = [domain for domain in (wanted.domain if wanted else None, old.domain if old else None) if domain is not None]
     if wanted is None and not instead_of:
         domains.extend(line.domain for line in parse((file.before.text or "").encode("utf-8", "surrogateescape"), path, flavour))
     changes = _changes(evidence, _sources_with(evidence.limits_conf, path, file.text), domains)
     notes: List[str] = []
-    line = _refuse_nonsense(wanted, flavour) if wanted is not None and given["state"] == PRESENT else None
     if line is not None:
         _refuse_beyond_kernel(evidence, line)
     _refuse_harm(evidence, changes)
@@ -293,7 +301,7 @@ def _refuse_unread(evidence: Any) -> None:
 
 
 def _new_text(evidence: Any, given: Dict[str, Any], wanted: Optional[Wanted], instead_of: str, file: PutFile) -> Optional[str]:
-    text, flavour = file.before.text, evidence.limits_conf.flavour
+    text, flavour, own = file.before.text, evidence.limits_conf.flavour, file.path == FILE
     if file.path == CONFIG and text is None and not flavour.missing_file_refuses:
         raise Refused("there is no %s, and making one would hide the vendor's; use %s" % (CONFIG, FILE))
     if wanted is None and not instead_of:
@@ -305,11 +313,10 @@ def _new_text(evidence: Any, given: Dict[str, Any], wanted: Optional[Wanted], in
     if wanted is None:
         return limits_text.taken_out(text, instead_of, flavour)
     if given["state"] == ABSENT:
-        left = limits_text.without(text, wanted.key, flavour)
-        return left if left is not None or file.path != CONFIG or text is None else ""  # without it no session is opened
+        return limits_text.without(text, wanted.key, flavour, own)
     _refuse_nonsense(wanted, flavour)
     if not instead_of:
-        return limits_text.put(text, wanted, flavour)
+        return limits_text.put(text, wanted, flavour, own)
     if limits_text.has(text, instead_of, flavour):
         return limits_text.replaced(text, instead_of, wanted, flavour)
     if limits_text.has(text, wanted.text, flavour):
@@ -324,7 +331,7 @@ def verify(host: Host, given: Dict[str, Any]) -> List[str]:
     _refuse_unread(evidence)
     flavour, text = evidence.limits_conf.flavour, PutFile(path, None).before.text
     if given["state"] == ABSENT and wanted is not None:
-        return ["%s still has a line for %s" % (path, " ".join(wanted.key))] if limits_text.without(text, wanted.key, flavour) != text else []
+        return ["%s still has a line for %s" % (path, " ".join(wanted.key))] if limits_text.without(text, wanted.key, flavour, path == FILE) != text else []
     if given["state"] == ABSENT:
         left = given["instead_of"] and limits_text.has(text, given["instead_of"], flavour)
         return ["%s still has \"%s\"" % (path, shown(given["instead_of"]))] if left else []

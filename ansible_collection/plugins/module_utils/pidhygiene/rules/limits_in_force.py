@@ -86,21 +86,22 @@ def _nproc_finding(evidence: Any, policy: Any, uid: int, counted: headroom.UserT
             source,
         ),
         binding="RLIMIT_NPROC of %s: %d of %d" % (name, counted.tasks, soft),
-        remedy=_more_processes(evidence, uid, soft, pids) if counted.zombies * 2 <= counted.tasks else None,
+        remedy=_more_processes(evidence, uid, 2 * max(soft, counted.tasks), pids) if counted.zombies * 2 <= counted.tasks else None,
         references=("man:getrlimit(2)", "kernel/fork.c copy_process"),
     )
 
 
-def _more_processes(evidence: Any, uid: int, soft: int, pids: List[int]) -> Optional[Remedy]:
-    """Where the limit comes from: the one service whose processes have it, or the session."""
+def _more_processes(evidence: Any, uid: int, enough: int, pids: List[int]) -> Optional[Remedy]:
+    """Where the limit comes from: the one service whose processes have it, or the user's logins."""
     units = {wording.unit_of(evidence, pid) or "" for pid in pids}
     services = sorted(unit for unit in units if unit.endswith(".service") and not unit.startswith("user@"))
     if len(units) == 1 and services:
-        return Remedy("unit_limits", (("unit", services[0]), ("nproc", 2 * soft)), disruptive=True)
+        return Remedy("unit_limits", (("unit", services[0]), ("nproc", enough)), disruptive=True)
     user = evidence.users.by_uid.get(uid) if evidence.has("users") else None
-    if services or uid == 0 or user is None:
+    if services or uid == 0 or user is None or not evidence.has("limits_conf") or evidence.limits_conf.flavour is None:
         return None
-    return Remedy("pam_limits_line", (("domain", user.name), ("type", "-"), ("item", "nproc"), ("value", "%d" % (2 * soft))))
+    hard = sessions.of_user(evidence, evidence.users.account(user.name)).limits["nproc"][1]
+    return Remedy("pam_limits_line", (("domain", user.name), ("type", "soft" if hard >= enough else "-"), ("item", "nproc"), ("value", "%d" % enough)))
 
 
 def _of_parent(evidence: Any, uid: int) -> str:

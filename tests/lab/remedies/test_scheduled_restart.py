@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
 
-from ..auditing import check, of_rule
+from ..auditing import PLACE, check, install, of_rule
 from ..test_zombies_live import wait_for
 from .doors import Door, everything, unchanged
+from .test_faults import APPLY
 
 AGENT = Path(__file__).resolve().parents[1] / "leaking_agent.py"
 SERVICE = "[Service]\nTasksMax=infinity\nExecStart=/usr/bin/python3 /opt/agent.py 40 65534 0\n[Install]\nWantedBy=multi-user.target\n"
@@ -114,3 +116,35 @@ def test_refused_or_failed_nothing_is_left_behind(door: Door) -> None:
     assert not failed.ok and "systemd does not take" in failed.message and "old state is back" in failed.message, failed
     assert host.read("/var/spool/cron/crontabs/root") == TABLE and host.shell(FILES) == f"/etc/systemd/system/{OWN}.timer.d"
     assert host.failed_units() == []
+
+
+def test_killed_in_the_middle_somebody_still_restarts_the_agent(new_host) -> None:
+    """At no moment are the line of cron and the timer both gone; the next run finishes what the killed one began."""
+    host = new_host("faults", packages=("strace",))
+    install(host)
+    host.write("/opt/apply.py", APPLY)
+    host.write("/etc/systemd/system/agent.service", "[Service]\nExecStart=/usr/bin/sleep 1000000\n")
+    host.run(["systemctl", "daemon-reload"])
+    host.run(["systemctl", "start", "agent.service"])
+    host.write(LINE[:-2], TABLE, 0o600)
+
+    def applied(*before: str, **parameters: str) -> str:
+        return host.run([*before, "env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "/opt/apply.py", "scheduled_restart",
+                         json.dumps({"unit": "agent.service", **parameters})], check=False).stdout
+
+    def cron_and_timer() -> tuple[bool, bool]:
+        return "\n0 14" in host.read(LINE[:-2]), host.run(["systemctl", "is-active", f"{OWN}.timer"], check=False).stdout == "active\n"
+
+    seen: set[tuple[bool, bool]] = set()
+    killed = 0
+    for call, number in [("rename", each) for each in range(1, 5)] + [("unlink", each) for each in range(1, 6)] + [("symlink", 1)]:
+        killing = ("strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}")
+        killed += applied(*killing, take_over=LINE) != "changed\n"
+        seen.add(cron_and_timer())
+        assert applied(take_over=LINE) in ("changed\n", "same\n") and cron_and_timer() == (False, True)
+        killed += applied(*killing, state="absent") != "changed\n"
+        seen.add(cron_and_timer())
+        assert applied(state="absent") in ("changed\n", "same\n") and host.read(LINE[:-2]) == TABLE and host.shell(FILES) == "", (call, number)
+        assert cron_and_timer() == (True, False) and host.failed_units() == []
+    assert killed > 10 and seen == {(True, False), (True, True), (False, True)}, (killed, seen)
+    assert host.run(["find", "/etc/systemd/system", "/var/spool/cron", "-name", "*.pidhygiene-new"]).stdout == ""

@@ -125,7 +125,7 @@ def job(verb: str, unit: str) -> Ended:
     """StartUnit, StopUnit, RestartUnit, TryRestartUnit: asked for, waited for, and looked at for another moment. Errors: HostError, Failed."""
     _call(verb, bus.padded(texts(unit), 4) + texts("replace"), "ss")
     ended = _after_job(unit, time.monotonic() + JOB_S)
-    if verb == "StopUnit":
+    if verb == "StopUnit" or not unit.endswith(".service"):  # what has no process cannot come and go
         return ended
     settled = time.monotonic() + SETTLE_S
     while ended.runs and time.monotonic() < settled:

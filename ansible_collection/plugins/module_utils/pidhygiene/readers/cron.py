@@ -150,7 +150,7 @@ def restarted(command: str) -> List[str]:
 def restarts_in(command: str) -> Iterator[Tuple[int, str]]:
     """(where it stands, service as written). Not those of a user's own manager."""
     for match in _RESTART.finditer(command):
-        group = next(number for number, text in enumerate(match.groups(), 1) if text)
+        group = [number for number, text in enumerate(match.groups(), 1) if text][0]
         if "--user" in match.group().split():
             continue
         for name in re.finditer(r"\S+", match.group(group)):

@@ -188,5 +188,3 @@ def _timers_named(events: Sequence[Tuple[Any, Effect]]) -> str:
 
 def _calendar_lines(events: Sequence[Tuple[Any, Effect]]) -> Tuple[Seen, ...]:
     return tuple(Seen(shown(event.timer.scheduled_in), "OnCalendar=%s" % shown(event.text)) for event, _effect in events[:5])
-
-

@@ -228,9 +228,10 @@ def _of_users(evidence: Any) -> Iterator[Verdict]:
                 "%s runs with %s %s:%s, but its file says %s=%s, %s; %s." % (
                     wording.unit_name(evidence, label), item, wording.limit(running[item][0]), wording.limit(running[item][1]), key, shown(setting.value), why,
                     "raise %s of user@.service first" % key if capped else wording.restart_of(evidence, label)),
-                evidence=(Seen("/proc/%d/limits" % unit.main_pid, "%s %s:%s" % (
-                    item, wording.limit(running[item][0]), wording.limit(running[item][1]))),
-                          Seen("%s:%d" % (shown(setting.file), setting.line), "%s=%s" % (key, shown(setting.value)))),
+                evidence=(
+                    Seen("/proc/%d/limits" % unit.main_pid, "%s %s:%s" % (item, wording.limit(running[item][0]), wording.limit(running[item][1]))),
+                    Seen("%s:%d" % (shown(setting.file), setting.line), "%s=%s" % (key, shown(setting.value))),
+                ),
                 remedy=None if capped else Remedy("restart", wording.unit_parameters(evidence, label), disruptive=True),
                 references=("man:systemd.exec(5)",),
             )

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import oracle_seed
 import pytest
 
 from .auditing import check, deviations, install, of_rule
@@ -192,7 +193,7 @@ def elapses(host, events, zone, count, base):
 
 
 def dice():
-    seed = random.SystemRandom().randrange(2 ** 32)
+    seed = oracle_seed.seed()
     print("seed", seed)
     return random.Random(seed)
 

@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import oracle_seed
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -36,7 +37,7 @@ def put(host, folder, tables):
 
 
 def random_tables(count, user=""):
-    seed = random.SystemRandom().randrange(2 ** 32)
+    seed = oracle_seed.seed()
     print("seed", seed)
     dice = random.Random(seed)
     return {"t%04d" % number: random_crontabs.table(dice, user) for number in range(count)}

@@ -2,7 +2,7 @@
 
 Random limits.conf and limits.d files, random users, random limits of process 1 and of the process that opens the session. The expected
 values are read from the session's process (pam_session.py), never computed. PIDHYGIENE_ORACLE_CASES sets the number of cases for each
-of the three, PIDHYGIENE_ORACLE_SEED repeats a run.
+of the three, PIDHYGIENE_ORACLE_SEED which ones (oracle_seed.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import oracle_seed
 import pytest
 
 from pidhygiene.host import LiveHost
@@ -26,7 +27,7 @@ from .pam_upstream import LIBRARY, MODULE, upstream_pam
 from .tree import Tree
 
 CASES = int(os.environ.get("PIDHYGIENE_ORACLE_CASES", "400"))
-SEED = int(os.environ.get("PIDHYGIENE_ORACLE_SEED") or random.SystemRandom().randrange(2 ** 32))
+SEED = oracle_seed.seed()
 BATCH = 100  # cases that share one process 1, and so its limits
 DESCRIPTORS = 32  # with fewer allowed, libpam itself refuses the session: it cannot open the audit socket (libpam/pam_audit.c)
 COMPETING = 3  # lines for one item that all speak for the user

@@ -1,7 +1,7 @@
 """Session stacks as we resolve them, against what libpam really runs.
 
 Random service files with includes, substacks, controls and jumps; whether pam_limits ran is read from the limits of the session's process.
-PIDHYGIENE_ORACLE_CASES sets the number of cases for each tree, PIDHYGIENE_ORACLE_SEED repeats a run.
+PIDHYGIENE_ORACLE_CASES sets the number of cases for each tree, PIDHYGIENE_ORACLE_SEED which ones (oracle_seed.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import shutil
 from pathlib import Path
 
+import oracle_seed
 import pytest
 
 from pidhygiene.host import LiveHost
@@ -23,7 +24,7 @@ from .pam_upstream import LIBRARY, MODULE, upstream_pam
 from .tree import Tree
 
 CASES = int(os.environ.get("PIDHYGIENE_ORACLE_CASES", "400"))
-SEED = int(os.environ.get("PIDHYGIENE_ORACLE_SEED") or random.SystemRandom().randrange(2 ** 32))
+SEED = oracle_seed.seed()
 BATCH = 200
 MARK = 77  # KiB of rss: nobody else sets it
 SERVICE = "ph-Stack"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import time
 from pathlib import Path
 
+import oracle_seed
 import pytest
 
 from .auditing import PLACE, check, install, of_rule, only
@@ -16,7 +16,7 @@ from .machine import Machine
 
 HERE = Path(__file__).parent
 F11 = json.loads((HERE.parent / "fixtures" / "f11-drop-in-precedence.json").read_text())
-SEED = int(os.environ.get("PIDHYGIENE_ORACLE_SEED") or random.SystemRandom().randrange(2 ** 32))
+SEED = oracle_seed.seed()
 UNITS = int(os.environ.get("PIDHYGIENE_ORACLE_UNITS", "500"))  # random trees, for each suite
 BATCHES = 10  # forests that they stand in: each has its own service.d and system.conf.d
 

@@ -6,6 +6,8 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,11 +30,18 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def home() -> Iterator[str]:
+    """Short: ssh puts a socket below it, whose path may have 107 bytes (unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="ph-") as place:
+        yield place
+
+
+@pytest.fixture
+def run(tmp_path: Path, home: str) -> Run:
     """Run a command in an empty folder, with nothing of Ansible's, Salt's, Python's or make's in its environment; its output is kept, not its status."""
     def run(*argv: object, cwd: Path = tmp_path, timeout: float = 300, **environment: str) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "SALT_", "PYTHON", "MAKE", "MFLAGS", "ARGS"))}
-        clean.update({"LC_ALL": "C.UTF-8", "HOME": str(tmp_path), "COLUMNS": "100"}, **environment)
+        clean.update({"LC_ALL": "C.UTF-8", "HOME": home, "COLUMNS": "100"}, **environment)
         return subprocess.run([str(each) for each in argv], cwd=cwd, env=clean, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout, check=False)
     return run

@@ -11,7 +11,7 @@ from doors import ENGINE, PYENV, Run, succeeded
 VERSIONS = ("3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 IMPORT_EVERYTHING = """
 import importlib, pathlib, sys
-for path in sorted(pathlib.Path(sys.argv[1]).rglob("*.py")):
+for path in sorted(pathlib.Path(sys.argv[1], "pidhygiene").rglob("*.py")):
     importlib.import_module(".".join(path.relative_to(sys.argv[1]).with_suffix("").parts))
 """
 

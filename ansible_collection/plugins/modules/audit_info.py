@@ -184,7 +184,10 @@ next_step:
 """
 
 import functools
+import gc
 import zipimport
+
+gc.disable()  # a process that lives for a tenth of a second and holds everything until its end has nothing to collect
 
 # Ansible runs this from an archive, and zipimport compiles each module twice: to learn its file name (zipimporter.get_filename, which
 # importlib asks for the spec), then to run it. What it has just compiled is kept; this process ends with the audit.

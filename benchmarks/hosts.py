@@ -16,7 +16,7 @@ from tests.lab.tree import base_tree, with_packages
 from .measuring import Run, Runs
 
 HERE = Path(__file__).parent
-CHECK = ("python3", "-m", "pidhygiene", "check")
+CHECK = ("python3", "-m", "pidhygiene", "check", "--policy", f"{PLACE}/policy.json")  # the host stands for a machine, though it is a container
 STOPWATCH = "/opt/stopwatch.py"
 ZOMBIES = 18094  # as in the first incident
 SLEEPER = "[Service]\nExecStart=/usr/bin/sleep 1000000\n"

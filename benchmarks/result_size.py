@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.lab.auditing import SHELL
+from tests.lab.auditing import PLACE
 from tests.lab.host import LabHost
 
 from . import hosts
@@ -25,4 +25,4 @@ def measure() -> Iterator[Finding]:
 
 def size(host: LabHost) -> float:
     """In KB of 1024 bytes."""
-    return len(host.run([*SHELL, "check", "--format", "json", "--fail-on", "never"]).stdout.encode()) / 1024
+    return len(host.run(["env", f"PYTHONPATH={PLACE}", *hosts.CHECK, "--format", "json", "--fail-on", "never"]).stdout.encode()) / 1024

@@ -6,7 +6,7 @@ Tuples, not objects, and for zombies the status of a sample only: a host with 18
 Field numbers are those of proc_pid_stat(5); the layout is fs/proc/array.c do_task_stat and proc_pid_status.
 """
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ..host import Clock, Host, HostError, Machine, Missing
 from ..model import Gap
@@ -63,6 +63,7 @@ class ProcessTable(NamedTuple):
     status: Dict[int, Status]  # every live process, and the sampled zombies
     owners: Dict[int, int]  # effective uid of the zombies whose status was not read (owner of /proc/PID)
     children: Dict[int, List[int]]
+    alive: Dict[int, Process]  # of the processes: those of users that run, sleep or are stopped, and those whose main thread alone has ended
     vanished: int  # processes that went away while we looked: normal, told by PH-OBS-002
     gaps: Tuple[Gap, ...]
 
@@ -84,11 +85,9 @@ class ProcessTable(NamedTuple):
             group.sort(key=lambda each: (each.start, each.pid))
         return found
 
-    def live(self) -> Iterable[Process]:
-        """User processes that run, sleep or are stopped, and those whose main thread alone has ended."""
-        for process in self.processes.values():
-            if not process.zombie and process.state not in "Xx" and not process.kernel_thread:
-                yield process
+    def live(self) -> List[Process]:
+        """``alive``, as a list of its own."""
+        return list(self.alive.values())
 
     def ancestors(self, pid: int) -> List[int]:
         """Parent, grandparent … up to the first one that is not in the table."""
@@ -123,7 +122,9 @@ def read(host: Host) -> ProcessTable:
     children: Dict[int, List[int]] = {}
     for process in processes.values():
         children.setdefault(process.ppid, []).append(process.pid)
-    table = ProcessTable(clock, machine, processes, {}, {}, children, vanished, ())
+    alive = {process.pid: process for process in processes.values()
+             if not process.zombie and process.state not in "Xx" and not process.kernel_thread}
+    table = ProcessTable(clock, machine, processes, {}, {}, children, alive, vanished, ())
     gone = _read_status(host, table, gaps)
     return table._replace(vanished=vanished + gone, gaps=tuple(gaps))
 
@@ -199,6 +200,7 @@ def _read_status(host: Host, table: ProcessTable, gaps: List[Gap]) -> int:
 
 def _forget(table: ProcessTable, pid: int) -> None:
     process = table.processes.pop(pid)
+    table.alive.pop(pid, None)
     siblings = table.children.get(process.ppid, [])
     if pid in siblings:
         siblings.remove(pid)

@@ -423,11 +423,12 @@ def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
 def _setuid_children(evidence: Any) -> Iterator[Tuple[int, int]]:
     """(root parent, uid of its children) for every pair; PID 1 and containers' roots apart, which start services with limits of their own."""
     seen = set()
-    for process in evidence.processes.processes.values():
-        status = evidence.processes.status.get(process.pid)
-        uid = status.uid if status else evidence.processes.owners.get(process.pid)
-        parent = evidence.processes.status.get(process.ppid)
-        if not uid or parent is None or parent.uid != 0 or process.ppid == 1 or process.ppid not in evidence.details.of:
+    table, details = evidence.processes, evidence.details.of
+    for process in table.processes.values():
+        status = table.status.get(process.pid)
+        uid = status.uid if status else table.owners.get(process.pid)
+        parent = table.status.get(process.ppid)
+        if not uid or parent is None or parent.uid != 0 or process.ppid == 1 or process.ppid not in details:
             continue
         if (process.ppid, uid) not in seen:
             seen.add((process.ppid, uid))

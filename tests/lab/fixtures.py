@@ -19,6 +19,7 @@ from .machine import Machine
 from .place import LabUnavailable
 from .prerequisites import require_hosts, require_virtual_machine
 from .registry import sweep
+from .time_server import time_server
 from .tree import Tree, base_trees, with_packages
 from .virtual_machine import VirtualMachine
 
@@ -106,10 +107,11 @@ def new_module_host(lab_base: dict[str, Tree]) -> Iterator[HostFactory]:
 
 @pytest.fixture(scope="session")
 def unified_machine(lab_base: dict[str, Tree]) -> Iterator[VirtualMachine]:
-    """A Debian 12 virtual machine, with the unified hierarchy and all its controllers; shared, so look at it only."""
+    """A Debian 12 virtual machine, with the unified hierarchy, all its controllers and a clock that is set; shared, so look at it only."""
     with _skipped_where_unavailable():
         require_virtual_machine()
-    with VirtualMachine.boot() as machine:
+    with VirtualMachine.boot() as machine, time_server(machine.gateway):
+        machine.set_clock_by(machine.gateway)
         yield machine
 
 

@@ -21,11 +21,12 @@ from .place import LabError, lab_folder, locked, ssh_key
 from .registry import Record, register, remove
 from .tree import CLEAN, Tree, base_tree, with_packages
 
-PACKAGES = ("linux-image-cloud-amd64", "initramfs-tools", "udev")
+PACKAGES = ("linux-image-cloud-amd64", "initramfs-tools", "udev", "systemd-timesyncd")
 FILES = {"etc/fstab": "/dev/vda / ext4 defaults 0 1\n"}
 IMAGE_SIZE = "2G"  # sparse: 0.5 GB on disk
 MEMORY = "1G"
 BOOT_SECONDS = 300  # emulated, on two busy cores
+SYNCHRONISED_SECONDS = 120
 
 
 class VirtualMachine(Machine):
@@ -78,6 +79,15 @@ class VirtualMachine(Machine):
                 raise BootFailed(f"{self.name} did not come back from a reboot\n{self.diagnosis()}")
             time.sleep(0.2)
         self.wait_until_booted(BOOT_SECONDS)
+
+    def set_clock_by(self, server: str) -> None:
+        """Return when systemd-timesyncd has set the clock by a time server."""
+        self.run(["timedatectl", "ntp-servers", "eth0", server])
+        deadline = time.monotonic() + SYNCHRONISED_SECONDS
+        while self.run(["timedatectl", "show", "--property=NTPSynchronized", "--value"]).stdout.strip() != "yes":
+            if time.monotonic() > deadline:
+                raise LabError(f"{self.name} does not set its clock by {server}\n{self.diagnosis()}")
+            time.sleep(0.2)
 
     def down(self) -> None:
         remove(self.record)

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the primitives of a Host answer: records of facts, or one HostError that says why not."""
 
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, Tuple
+
+from .record import NamedTuple
 
 
 class HostError(Exception):

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One audit of one host: gather the evidence that the rules need, judge it, write the result document."""
 
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from . import document, marks
 from .evidence import Evidence, NotSeen, gather
 from .host import Host
 from .model import NOT_APPLICABLE, PASS, UNKNOWN, Finding, Gap, NotApplicable, Passed, Rule, Unknown, worst
 from .policy import Policy
+from .record import NamedTuple
 from .rules.catalogue import RULES, select
 
 

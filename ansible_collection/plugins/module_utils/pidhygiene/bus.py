@@ -14,9 +14,10 @@ import socket
 import struct
 import time
 from functools import lru_cache
-from typing import Any, Dict, Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple
 
 from .answers import Denied, HostError, Missing, OutOfTime, Unreadable
+from .record import NamedTuple
 
 PRIVATE_SOCKET = "/run/systemd/private"  # PID 1 itself, root only, works when dbus-daemon is dead
 SYSTEM_BUS_SOCKETS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")

@@ -13,9 +13,10 @@ Three ways of scheduling, each as the program really does it (tests/lab/test_clo
 """
 
 from datetime import date
-from typing import Callable, List, NamedTuple, Sequence, Tuple
+from typing import Callable, List, Sequence, Tuple
 
 from .readers.zone_info import YEAR, Zone
+from .record import NamedTuple
 
 SKIPPED, TWICE, LATE, RESTS = "skipped", "twice", "late", "rests"
 DAY, MINUTE = 86400, 60

@@ -6,7 +6,7 @@ A rule names what it needs; only that is read. What could not be read at all is 
 the rule becomes ``unknown`` with that cause instead of passing. To add a source, add one line to SOURCES.
 """
 
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from .host import Host, HostError
 from .readers import (
@@ -49,6 +49,7 @@ from .readers import (
     zombies,
     zone_changes,
 )
+from .record import NamedTuple
 
 
 class NotSeen(Exception):

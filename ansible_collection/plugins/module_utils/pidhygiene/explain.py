@@ -5,7 +5,7 @@
 Pure but for gathering the evidence; the answer is plain data, rendered by the front ends.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import explain_process, headroom, outside, sessions, wording
 from .evidence import Evidence, gather
@@ -14,6 +14,7 @@ from .host import Host
 from .model import UNLIMITED, Rule
 from .readers.kernel_budgets import RESERVED_PIDS
 from .readers.processes import Command, read_command
+from .record import NamedTuple
 from .rules.catalogue import RULES
 from .text import shown
 

@@ -6,12 +6,13 @@ A zombie is reaped by its parent alone. While that lives, no init, tini or reape
 thread of it, a subreaper above it, or the init of their pid namespace (kernel/exit.c find_new_reaper).
 """
 
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from . import wording
 from .host import Host
 from .readers import zombies
 from .readers.processes import Process
+from .record import NamedTuple
 from .rules import containers, orphans
 from .rules.zombies import diagnose
 from .text import shown

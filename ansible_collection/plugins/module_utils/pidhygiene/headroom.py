@@ -6,11 +6,12 @@ The candidates and what they count are those of kernel/fork.c copy_process, kern
 Pure: from evidence to budgets.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Set
+from typing import Any, Dict, List, Optional, Set
 
 from .model import UNLIMITED
 from .readers.kernel_budgets import OWN_PID_MAX, RESERVED_PIDS, kernel_before
 from .readers.visibility import INITIAL_PID_NAMESPACE, INITIAL_USER_NAMESPACE
+from .record import NamedTuple
 
 FORKS_NEVER = 1  # a soft NPROC of 0 or 1 is a sandbox (sshd's pre-auth child), not a budget
 CAP_SYS_ADMIN, CAP_SYS_RESOURCE = 1 << 21, 1 << 24  # include/uapi/linux/capability.h

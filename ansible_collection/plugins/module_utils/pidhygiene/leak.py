@@ -3,10 +3,11 @@
 """How fast a parent leaks zombies, and when that will refuse a fork. Pure."""
 
 import bisect
-from typing import Any, NamedTuple, Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from . import marks
 from .readers.zombies import Brood
+from .record import NamedTuple
 
 SAME_AGE = 0.25  # the oldest zombie must have been started in this first part of the parent's life
 WINDOWS = 3  # equal parts of the time that is looked at, each of which must hold births

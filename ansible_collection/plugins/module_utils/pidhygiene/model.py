@@ -5,7 +5,9 @@
 Readers produce facts and gaps; rules turn facts into findings; audit.py turns findings into the result document.
 """
 
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+
+from .record import NamedTuple
 
 UNLIMITED = 2 ** 64 - 1  # every spelling of infinity (unlimited, infinity, max, -1), as the kernel's unsigned RLIM_INFINITY
 

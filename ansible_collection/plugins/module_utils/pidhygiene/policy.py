@@ -11,7 +11,9 @@ import fnmatch
 import hashlib
 import json
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from .record import NamedTuple
 
 
 class Setting(NamedTuple):

@@ -8,9 +8,10 @@ while the bus still runs a file that was replaced repeats the failure.
 """
 
 import re
-from typing import AbstractSet, List, NamedTuple, Sequence
+from typing import AbstractSet, List, Sequence
 
 from .readers.cron import restarts_in
+from .record import NamedTuple
 
 BUS = ("dbus.service", "dbus-broker.service")
 LOGIND = "systemd-logind.service"

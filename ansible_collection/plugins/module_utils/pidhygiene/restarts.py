@@ -3,13 +3,14 @@
 """Restarts of services that are on a schedule: by timers, cron lines and RuntimeMaxSec=. Pure: from evidence to a list."""
 
 import re
-from typing import Any, List, NamedTuple, Optional, Sequence, Set
+from typing import Any, List, Optional, Sequence, Set
 
 from . import wording
 from .model import UNLIMITED
 from .readers import unit_syntax
 from .readers.cron import restarted
 from .readers.unit_files import kind_of
+from .record import NamedTuple
 
 SHORTEST_S = 600  # seconds between two restarts: what leaks faster must be mended or stopped
 OWN = "pidhygiene-restart-"  # names of units that the remedy scheduled_restart makes begin so

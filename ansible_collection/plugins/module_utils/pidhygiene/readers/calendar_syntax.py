@@ -8,7 +8,9 @@ Times are kept to the minute: clocks change at whole minutes. Which word at the 
 import calendar
 import re
 from datetime import date
-from typing import FrozenSet, List, NamedTuple, Tuple
+from typing import FrozenSet, List, Tuple
+
+from ..record import NamedTuple
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _WEEKDAY_WORD = re.compile(r"(%s)(?=[-., ]|$)" % "|".join("%s|%s" % (name, name[:3]) for name in _WEEKDAYS), re.I)

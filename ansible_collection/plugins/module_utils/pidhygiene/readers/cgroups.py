@@ -7,10 +7,11 @@ Facts: kernel/cgroup/pids.c. A task is charged at fork and uncharged when it is 
 """
 
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing, NotRecorded, unescape_mount
 from ..model import UNLIMITED, Gap
+from ..record import NamedTuple
 
 
 USER_MANAGER = re.compile(r"user@([0-9]+)\.service\Z")

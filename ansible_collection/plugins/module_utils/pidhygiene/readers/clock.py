@@ -6,10 +6,11 @@ Synchronised means a maximum error below 16 s, as for timedatectl: the flag STA_
 its ``rtcsync`` directive leaves it set on purpose. The kernel lets the error grow by 500 ppm, so that it is lost after nine hours.
 """
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from ..host import ClockState, Host, HostError, Missing, OutOfTime
 from ..model import Gap
+from ..record import NamedTuple
 from .processes import ProcessTable, read_command
 from .visibility import INITIAL_PID_NAMESPACE, INITIAL_USER_NAMESPACE
 

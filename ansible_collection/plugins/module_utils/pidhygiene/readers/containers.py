@@ -7,10 +7,11 @@ their cgroups. Image and workload are not in /proc: the init's program and argum
 """
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from .process_details import Details
 from .processes import Command, Process, ProcessTable, parse_status, read_command
 

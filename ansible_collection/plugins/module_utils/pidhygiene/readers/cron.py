@@ -3,10 +3,11 @@
 """Which cron runs here, and everything it has been told to do: every table and every job, as *that* cron reads them."""
 
 import re
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..host import FileStat, Host, HostError, Missing, OutOfTime, Unsafe
 from ..model import Gap
+from ..record import NamedTuple
 from . import crontab
 from .crontab import CRONIE, DEBIAN, OLD_DEBIAN, Job, Table
 from .packages import Packages

@@ -9,7 +9,9 @@ of 999 characters; cronie drops the line. Debian's took "NAME=" (nothing behind 
 import hashlib
 import re
 from datetime import date
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple
+
+from ..record import NamedTuple
 
 DEBIAN, OLD_DEBIAN, CRONIE = "debian", "debian before 3.0pl1-187", "cronie"
 

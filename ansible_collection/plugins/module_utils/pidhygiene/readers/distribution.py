@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which distribution this is: os-release(5)."""
 
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 PLACES = ("/etc/os-release", "/usr/lib/os-release")
 

@@ -6,7 +6,9 @@ Shell files are not run: a value that is computed there ($(…), `…`, $NAME) i
 """
 
 import re
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
+
+from ..record import NamedTuple
 
 
 class Assignment(NamedTuple):

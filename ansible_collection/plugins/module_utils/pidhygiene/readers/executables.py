@@ -9,10 +9,11 @@ Maps are read for one process of each (program, unit): they cost most, and worke
 """
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from ..host import FileStat, Host, HostError, Missing, Unsafe
 from ..model import Gap
+from ..record import NamedTuple
 from . import mounts
 from .process_details import Details
 from .processes import Process, ProcessTable, read_command, still_stuck

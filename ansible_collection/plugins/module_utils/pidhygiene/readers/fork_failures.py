@@ -3,10 +3,11 @@
 """Failed forks and threads, and descriptors refused, in the last day's log: from the journal, else from the text logs."""
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 from ..host import Host
 from ..model import Gap
+from ..record import NamedTuple
 from . import logs
 
 TEXT_LOGS = ("/var/log/messages", "/var/log/syslog", "/var/log/kern.log")

@@ -3,10 +3,11 @@
 """What should be this host's alone, as hashes: two hosts with one of them are clones (PH-FLT-004)."""
 
 import hashlib
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 SSH = "/etc/ssh"
 

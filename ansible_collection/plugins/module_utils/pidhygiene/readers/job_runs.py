@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The jobs that cron has running now: the shells it started, with the command that each was given."""
 
-from typing import List, NamedTuple, Tuple
+from typing import List, Tuple
 
 from ..host import Host
 from ..model import Gap
+from ..record import NamedTuple
 from .cron import COMMANDS, Cron
 from .processes import Process, ProcessTable, read_command
 from .zombies import idle_for

@@ -6,10 +6,11 @@ Sources: Documentation/admin-guide/sysctl/kernel.rst, vm.rst, fs.rst; proc_loada
 A budget that this kernel does not have is None; one that could not be read is None *and* a gap.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 OWN_PID_MAX = (6, 14)  # the first kernel whose pid namespaces each have a pid_max of their own, and the outer ones apply too (kernel/pid.c alloc_pid)
 RESERVED_PIDS = 300  # kernel/pid.c: after the first wrap, numbers below this are not handed out again

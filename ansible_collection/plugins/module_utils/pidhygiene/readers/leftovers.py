@@ -5,9 +5,10 @@
 Commands are read for the members of such units only, and only where something is left over.
 """
 
-from typing import Any, Dict, Iterable, List, NamedTuple, Set, Tuple
+from typing import Any, Dict, Iterable, List, Set, Tuple
 
 from ..host import Host
+from ..record import NamedTuple
 from .processes import Command, ProcessTable, read_command
 from .units import Unit
 

@@ -8,10 +8,11 @@ differ, the code is followed. Nothing is judged: a line that does nothing is kep
 """
 
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
+from ..record import NamedTuple
 from .distribution import Distribution
 from .packages import Packages, compare_versions, numbers, upstream
 from .process_details import Limits

@@ -4,10 +4,11 @@
 
 import re
 import time
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 DAY_S = 86400.0
 LOOKED_AT = 3000  # journal entries

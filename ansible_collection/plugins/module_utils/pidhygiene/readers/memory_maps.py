@@ -5,10 +5,11 @@
 Only processes whose address space could hold so many are read; the others cannot be near the limit.
 """
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from .kernel_budgets import KernelBudgets
 from .processes import ProcessTable, still_stuck
 

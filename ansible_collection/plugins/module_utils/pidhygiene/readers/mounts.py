@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is mounted where, from the table of our own mount namespace (proc(5), /proc/PID/mountinfo). No mount is touched."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 from ..host import Host, HostError, has_server, unescape_mount
+from ..record import NamedTuple
 
 TABLE = "/proc/self/mountinfo"
 CONNECTIONS = "/sys/fs/fuse/connections"

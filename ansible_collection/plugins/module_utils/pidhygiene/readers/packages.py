@@ -6,10 +6,11 @@ dpkg's status file is text. An rpm database is not read: its format changes (Ber
 binary, and a copy read under a running transaction is torn. What it would tell is taken from os-release instead.
 """
 
-from typing import Dict, Iterable, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 DPKG_STATUS = "/var/lib/dpkg/status"
 STATUS_LIMIT = 128 * 1024 * 1024  # bytes; 10 MB on a desktop with everything

@@ -9,10 +9,11 @@ counts only where there is no folder of services at all, and ``other`` stands in
 
 import fnmatch
 import re
-from typing import Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 # Ways to a session that people, cron and systemd take. Units add the services they name with PAMName=.
 SERVICES = ("sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd", "systemd-user")

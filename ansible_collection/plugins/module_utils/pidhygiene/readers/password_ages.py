@@ -7,10 +7,11 @@ cronie security.c). A locked or missing password and a login shell are nothing t
 (modules/pam_unix/passverify.c check_shadow_expiry). All of it was tried with Debian's cron on Linux-PAM 1.5.2 and 1.7.0.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from .cron import CRONIE_CRON, DEBIAN_CRON, Cron
 from .pam_stack import Stack, account_stack
 

@@ -7,7 +7,9 @@ __tzset_parse_tz). ``understood`` tells which. Offsets are seconds east of UTC; 
 """
 
 import re
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
+
+from ..record import NamedTuple
 
 ALL, PART, NOTHING = "all", "part", "nothing"  # of the string: everything, the offset but not the rest, not even an offset
 

@@ -7,10 +7,11 @@ Above MANY processes, a sample of each (group, user) stands for the rest: a host
 """
 
 from functools import lru_cache
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
+from ..record import NamedTuple
 from . import cgroups
 from .processes import Process, ProcessTable
 

@@ -6,10 +6,11 @@ Tuples, not objects, and for zombies the status of a sample only: a host with 18
 Field numbers are those of proc_pid_stat(5); the layout is fs/proc/array.c do_task_stat and proc_pid_status.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..host import Clock, Host, HostError, Machine, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 PF_KTHREAD = 0x00200000  # include/linux/sched.h
 ZOMBIES_SAMPLED = 20  # per parent, spread evenly over their start times

@@ -3,10 +3,11 @@
 """Whether this machine waits for a reboot: the running kernel against the newest installed one, its modules, the package manager's mark."""
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from .packages import compare_versions
 
 RELEASE = "/proc/sys/kernel/osrelease"

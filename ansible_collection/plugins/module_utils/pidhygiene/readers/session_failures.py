@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sessions that could not be opened in the last day, as pam_systemd and logind wrote it to the log."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 from ..host import Host
 from ..model import Gap
+from ..record import NamedTuple
 from . import logs
 
 # pam_systemd writes with LOG_ERR under the name of its caller, logind under its own

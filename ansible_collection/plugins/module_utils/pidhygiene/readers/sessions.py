@@ -5,10 +5,11 @@
 The files are logind's own notes. They are read because they need no logind: one that is full of leftovers may not answer.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 SESSIONS = "/run/systemd/sessions"
 TRANSIENT = "/run/systemd/transient"

@@ -7,10 +7,11 @@ are understood; a value from a variable or a command is passed over.
 """
 
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
+from ..record import NamedTuple
 from .units import Units
 from .users import Users
 

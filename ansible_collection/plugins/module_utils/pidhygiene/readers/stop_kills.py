@@ -7,10 +7,11 @@ not tell whether there was a SIGTERM and a wait before it.
 """
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 from ..host import Host
 from ..model import Gap
+from ..record import NamedTuple
 from . import logs
 
 MATCHES = ("_SYSTEMD_UNIT=docker.service", "SYSLOG_IDENTIFIER=dockerd", "SYSLOG_IDENTIFIER=podman")

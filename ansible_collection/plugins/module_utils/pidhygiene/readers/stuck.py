@@ -3,10 +3,11 @@
 """Tasks in uninterruptible sleep, and since when: dead NFS servers and disks pile them up."""
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from ..host import Host, HostError
 from ..model import Gap
+from ..record import NamedTuple
 from . import mounts
 from .processes import Process, ProcessTable
 from .zombies import idle_for

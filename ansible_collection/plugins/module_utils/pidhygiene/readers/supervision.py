@@ -8,10 +8,11 @@ Commands, environments and working directories are read of the few processes tha
 """
 
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from . import supervisor_conf
 from .processes import Command, Process, ProcessTable, read_command
 from .units import Unit

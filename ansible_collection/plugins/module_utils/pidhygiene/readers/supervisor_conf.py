@@ -3,10 +3,11 @@
 """supervisord's configuration: which programs it stops without their children. The form is that of supervisor's options.py."""
 
 import fnmatch
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 SEARCHED = ("/etc/supervisord.conf", "/etc/supervisor/supervisord.conf")  # the fixed places of its search, after those beside the program
 SECTIONS = ("program:", "fcgi-program:", "eventlistener:")

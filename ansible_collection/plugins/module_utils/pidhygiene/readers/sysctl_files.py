@@ -4,10 +4,11 @@
 the remaining files are applied in byte order of their names. /etc/sysctl.conf is read last by procps, and through a link 99-sysctl.conf by systemd.
 """
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 DIRECTORIES = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 

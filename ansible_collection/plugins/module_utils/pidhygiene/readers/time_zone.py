@@ -8,10 +8,11 @@ Of environments and of the files that make them, only the variable TZ leaves thi
 import hashlib
 import posixpath
 import re
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..host import FileStat, Host, HostError, Missing, OutOfTime, Unsafe, unescape_mount
 from ..model import Gap
+from ..record import NamedTuple
 from . import environment_files, posix_tz, zone_database, zone_info
 from .cron import Cron
 from .processes import Process, ProcessTable

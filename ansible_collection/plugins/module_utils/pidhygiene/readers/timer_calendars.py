@@ -3,10 +3,11 @@
 """OnCalendar= of the timers, read, each with the zone that it names."""
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..host import Host, HostError, Missing, OutOfTime, Unsafe
 from ..model import Gap
+from ..record import NamedTuple
 from . import calendar_syntax, posix_tz, zone_info
 from .calendar_syntax import Calendar
 from .units import Timer

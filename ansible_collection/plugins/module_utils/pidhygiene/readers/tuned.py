@@ -5,10 +5,11 @@
 tuned writes them when it starts, and then applies /etc/sysctl.conf, /etc/sysctl.d and /run/sysctl.d again, unless reapply_sysctl is off.
 """
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 ACTIVE, MAIN = "/etc/tuned/active_profile", "/etc/tuned/tuned-main.conf"
 FOLDERS = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")

@@ -8,10 +8,11 @@ unit_file_find_dropin_paths (order of the directories), src/basic/conf-files.c (
 
 import re
 import zlib
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from . import unit_syntax
 
 # What systemd searches when it does not say otherwise (src/basic/path-lookup.c lookup_paths_init)

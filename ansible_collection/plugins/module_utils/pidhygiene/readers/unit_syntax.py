@@ -8,9 +8,10 @@ src/basic/parse-util.c (numbers, sizes, booleans), src/basic/percent-util.c.
 """
 
 import re
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NoReturn, Optional, Tuple
 
 from ..model import UNLIMITED
+from ..record import NamedTuple
 
 BLANKS = " \t\n\r"  # WHITESPACE in systemd's macro.h
 _END_OF_LINE = re.compile(r"\n\r?\0?|\r\n?\0?|\0")

@@ -6,11 +6,12 @@ Services, slices and timers. Where the bus does not answer, units are those that
 and what only the manager knows is None. Infinity is model.UNLIMITED everywhere.
 """
 
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from ..bus import IDLE
 from ..host import Host, HostError
 from ..model import UNLIMITED, Gap
+from ..record import NamedTuple
 from . import cgroups, unit_syntax
 from .unit_files import LIMIT_KEYS, LOAD_PATH, TABLES, Definition, Ineffective, Search, Setting, UnitFile, kind_of, type_of
 

@@ -6,10 +6,11 @@ Since Linux 5.14 every task is charged to the creator of each enclosing user nam
 so a rootless container eats its user's RLIMIT_NPROC although its tasks carry other uids.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..host import Host, HostError
 from ..model import Gap
+from ..record import NamedTuple
 from .process_details import Details
 from .processes import ProcessTable
 

@@ -6,10 +6,11 @@ The search is that of the system's units, in the user's own directories (src/bas
 Environment variables that move these directories are not followed.
 """
 
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, Tuple
 
 from ..host import Host
 from ..model import Gap
+from ..record import NamedTuple
 from .cgroups import USER_MANAGER
 from .process_details import Details
 from .processes import ProcessTable

@@ -7,10 +7,11 @@ names one, a user that is not in the files is *unknown*, not absent. Of two entr
 number the first counts, as for glibc (nss/nss_files).
 """
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 FILE_LIMIT = 16 * 1024 * 1024  # bytes; some hosts write a whole directory into /etc/passwd
 UID_MIN = 1000  # of shadow-utils, when login.defs does not say otherwise

@@ -3,10 +3,11 @@
 """Who is logged in as /run/utmp has it (utmp(5), struct utmp): what pam_limits counts for maxlogins where it does not ask logind."""
 
 import struct
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterator, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 
 PATH = "/run/utmp"
 FILE_LIMIT = 4 * 1024 * 1024  # bytes: some ten thousand entries

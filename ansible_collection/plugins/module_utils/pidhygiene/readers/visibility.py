@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much of the machine this process can see at all: what it cannot see is unknown, not well."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from .processes import ProcessTable
 
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"  # include/linux/proc_ns.h PROC_PID_INIT_INO

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Inotify instances per user: bounded by fs.inotify.max_user_instances, and counted nowhere but in the descriptors themselves."""
 
-from typing import Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..record import NamedTuple
 from .process_details import Details
 from .processes import ProcessTable
 

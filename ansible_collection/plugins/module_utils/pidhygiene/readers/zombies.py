@@ -7,10 +7,11 @@ readable after exit (kernel/sched/debug.c proc_sched_show_task). Our own task ru
 Where the kernel lacks the file, the suspects get a second look. A healthy host never waits.
 """
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
 
 from ..host import Host, HostError, Missing, OutOfTime
 from ..model import Gap
+from ..record import NamedTuple
 from .processes import Command, Process, ProcessTable, parse_stat, parse_status, read_command, sample
 
 SIGCHLD = 17

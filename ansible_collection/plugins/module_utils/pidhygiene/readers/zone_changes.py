@@ -5,9 +5,10 @@
 Asked only where a cron is older than /etc/localtime: on all other hosts the journal stays closed.
 """
 
-from typing import NamedTuple, Tuple
+from typing import Tuple
 
 from ..host import Host, HostError, OutOfTime
+from ..record import NamedTuple
 from .cron import Cron
 from .processes import ProcessTable
 from .time_zone import TimeZone

@@ -8,9 +8,10 @@ glibc asks nobody: a name without a file is read as a POSIX string, and a POSIX 
 import posixpath
 import re
 from itertools import islice
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from ..host import Denied, Host, HostError, NotRecorded, OutOfTime, Unsafe
+from ..record import NamedTuple
 from . import posix_tz, zone_info
 from .zone_info import NotAZone, TzFile, Zone
 

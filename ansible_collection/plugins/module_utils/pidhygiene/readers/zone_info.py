@@ -8,8 +8,9 @@ All sizes in the header are checked against the data before anything is unpacked
 
 import struct
 from bisect import bisect_right
-from typing import Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Iterator, Optional, Sequence, Tuple, Union
 
+from ..record import NamedTuple
 from . import posix_tz
 from .posix_tz import PosixZone
 

@@ -3,10 +3,11 @@
 """Lines of crontabs that restart a service: found, set aside, given back, and said as calendar events. Pure, on text."""
 
 import re
-from typing import Any, FrozenSet, Iterator, List, NamedTuple, Optional
+from typing import Any, FrozenSet, Iterator, List, Optional
 
 from ..readers.cron import ANACRON, USER, restarted
 from ..readers.crontab import DEBIAN, Schedule, parse
+from ..record import NamedTuple
 
 MARK = "# pidhygiene scheduled_restart of %s: "
 _PLACE = re.compile(r"(/.+):([0-9]{1,6})")

@@ -5,8 +5,9 @@
 import errno
 import os
 import stat
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
+from ..record import NamedTuple
 from .model import OLD, Difference, Failed, Refused, Step, optional
 
 MARK = ".pidhygiene-new"  # end of the name that a file has until it is whole: nobody reads dots in cron.d, nor what does not end in .conf

@@ -9,7 +9,7 @@ fs/notify/inotify/inotify_user.c, security/keys/sysctl.c.
 
 import os
 import re
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from .. import headroom
 from ..evidence import NotSeen, gather
@@ -17,6 +17,7 @@ from ..host import Host, Missing
 from ..model import UNLIMITED
 from ..readers import memory_maps, sysctl_files
 from ..readers.kernel_budgets import RESERVED_PIDS
+from ..record import NamedTuple
 from ..text import shown
 from .files import PutFile
 from .model import Parameter, Proposal, Refused, Remedy, Step

@@ -6,9 +6,10 @@ In a file that is not our own, every line of ours has a comment above it, which 
 taken out again, the old one comes back, and lines of others are never taken for ours.
 """
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from ..readers.limits_conf import Flavour, Line, parse
+from ..record import NamedTuple
 
 HEADER = "# Written by pidhygiene (pam_limits_line): change the remedy, not this file.\n"
 INSTEAD_OF = "# pidhygiene, instead of: "

@@ -7,10 +7,11 @@ Interface: org.freedesktop.systemd1(5). A job is waited for by looking at it; th
 
 import struct
 import time
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from .. import bus
 from ..model import UNLIMITED
+from ..record import NamedTuple
 from .model import MIXED, NEW, OLD, Difference, Failed, Step
 
 RELOAD_S = 90.0  # generators run then, and every file is read

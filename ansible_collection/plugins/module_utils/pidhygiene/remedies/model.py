@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The words of remedies: what differs, what is refused, what failed and in which state it left the host."""
 
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+from ..record import NamedTuple
 
 OLD, NEW, MIXED = "old", "new", "mixed"
 

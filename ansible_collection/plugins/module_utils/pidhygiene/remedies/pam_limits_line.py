@@ -7,7 +7,7 @@ locked out, and a line that another one overrules is not written. No session is 
 """
 
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from .. import headroom, sessions, wording
 from ..evidence import gather
@@ -16,6 +16,7 @@ from ..model import UNLIMITED
 from ..readers.limits_conf import (
     BUFFER, CONFIG, CONFIG_FOLDER, HARD, LIMIT, LOGINS, RLIMITS, SOFT, Line, Session, Source, class_of, parse, uid_range,
 )
+from ..record import NamedTuple
 from ..text import shown
 from . import limits_text
 from .files import PutFile

@@ -10,11 +10,12 @@ import calendar
 import hashlib
 import json
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ..audit import audit
 from ..host import Host, HostError, LiveHost
 from ..policy import Policy
+from ..record import NamedTuple
 from ..text import shown
 from . import apply as engine
 from .catalogue import BY_NAME

@@ -9,7 +9,7 @@ host has a fresh daemon. A line of cron that did the same is set aside in the sa
 import hashlib
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .. import pending, wording
 from ..evidence import gather
@@ -17,6 +17,7 @@ from ..host import Host, Missing
 from ..model import UNLIMITED
 from ..readers import calendar_syntax, posix_tz, unit_files, zone_database
 from ..readers.cron import ANACRON
+from ..record import NamedTuple
 from ..restarts import OWN, SHORTEST_S
 from ..text import masked, shown
 from . import cron_lines, firing, manager

@@ -9,7 +9,7 @@ restarted here: they are named, and restarted in their own window.
 import posixpath
 import re
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import wording
 from ..evidence import gather
@@ -18,6 +18,7 @@ from ..readers import zone_database
 from ..readers.cron import ANACRON, CRONIE_CRON, FCRON
 from ..readers.time_zone import LINK, LOCALTIME
 from ..readers.zone_info import Zone, same_rules
+from ..record import NamedTuple
 from ..rules.time_zone import CACHING, TIMEZONE_FILE, has_own_zone, keeps_its_offset, refreshed
 from ..text import masked, shown
 from . import firing

@@ -6,7 +6,7 @@ Vendor files are not touched: everything stands in one drop-in that sorts last. 
 KillMode= with the next start (limits) or the next stop.
 """
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import headroom, pending, sessions, wording
 from ..evidence import gather
@@ -15,6 +15,7 @@ from ..model import UNLIMITED
 from ..readers import unit_files
 from ..readers.pam_stack import NEVER
 from ..readers.unit_syntax import LIMITS, BadValue, Limit, parse_limit, parse_tasks_max
+from ..record import NamedTuple
 from . import manager
 from .crowded import refuse_crowded
 from .files import PutFile

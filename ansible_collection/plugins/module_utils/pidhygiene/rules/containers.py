@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-CTR: containers whose init does not reap, whose budget of tasks runs out, or that have none."""
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from .. import headroom, leak, outside, wording
 from ..model import (
@@ -27,6 +27,7 @@ from ..model import (
 )
 from ..readers.containers import Container
 from ..readers.zombies import Brood
+from ..record import NamedTuple
 from ..text import shown
 from .zombies import charged_budgets
 

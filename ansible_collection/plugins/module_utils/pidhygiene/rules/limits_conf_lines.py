@@ -3,7 +3,7 @@
 """PH-LIM, part three: lines of limits.conf that do not do what they say, or lose to others."""
 
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from .. import sessions, wording
 from ..model import (
@@ -13,6 +13,7 @@ from ..model import (
 from ..readers.limits_conf import (
     CONFIG, CONFIG_FOLDER, GROUP, HARD, IGNORED, LIMIT, LOGINS, NO_LIMITS, RLIMITS, SOFT, USER, Line, Loser, Session, class_of, uid_range,
 )
+from ..record import NamedTuple
 from ..text import shown
 
 MANY_USERS = 50  # of one line: that many sessions are resolved, no more

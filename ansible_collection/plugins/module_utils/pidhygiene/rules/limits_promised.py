@@ -3,7 +3,7 @@
 """PH-LIM, part two: what limits.conf and shells promise, and who does not get it."""
 
 import fnmatch
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from .. import headroom, sessions, wording
 from ..model import (
@@ -12,6 +12,7 @@ from ..model import (
 )
 from ..readers.limits_conf import GROUP, HARD, LIMIT, RLIMITS, SOFT, USER, Line, class_of
 from ..readers.pam_stack import ALWAYS, NEVER, REFUSED, SOMETIMES
+from ..record import NamedTuple
 from ..text import shown
 
 NEARLY = 0.05  # of a promise: less than this missing is rounding (65535 and 65536)

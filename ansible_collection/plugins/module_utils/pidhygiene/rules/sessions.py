@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-SES: sessions that logind never lets go, what they cost, and what keeps people from logging in."""
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import wording
 from ..model import (
@@ -12,6 +12,7 @@ from ..readers.crontab import runs_per_hour
 from ..readers.pam_stack import ALWAYS, SOMETIMES
 from ..readers.sessions import SCHEDULED, SESSIONS, TRANSIENT
 from ..readers.utmp import PATH
+from ..record import NamedTuple
 from ..sessions import logins, of_user, text_of
 from ..text import shown
 

@@ -15,7 +15,7 @@ class Ours(record.NamedTuple):
 
     name: str
     size: int = 3
-    marks: typing.Tuple[str, ...] = ()  # noqa: UP006 - as the engine writes it
+    marks: typing.Tuple[str, ...] = ()
 
     @property
     def double(self) -> int:
@@ -27,7 +27,7 @@ class Theirs(typing.NamedTuple):
 
     name: str
     size: int = 3
-    marks: typing.Tuple[str, ...] = ()  # noqa: UP006
+    marks: typing.Tuple[str, ...] = ()
 
     @property
     def double(self) -> int:

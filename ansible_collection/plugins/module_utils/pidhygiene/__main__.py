@@ -5,14 +5,18 @@
 Exit status: 0 nothing at or above the gate, 1 the tool itself failed, 2 wrong usage, 100 findings at or above the gate.
 """
 
-import argparse
 import gc
+
+gc.disable()  # a process that lives for a tenth of a second and holds everything until its end has nothing to collect
+
+import argparse
 import json
 import sys
 from typing import Any, Dict, List, Optional, Sequence
 
 from . import __version__, document
 from .audit import audit
+from .columns import columns
 from .host import Host, LiveHost
 from .model import Rule
 from .policy import Policy, PolicyError
@@ -48,7 +52,6 @@ class Failure(Exception):
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    gc.disable()  # a process that lives for a tenth of a second and holds everything until its end has nothing to collect
     parser = _parser()
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
@@ -67,15 +70,23 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells argparse how wide the terminal is, which it asks at every argument, with an import of shutil."""
+
+    def __init__(self, **given: Any) -> None:
+        width = columns() - 2
+        super(_Parser, self).__init__(formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, width=width), **given)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pidhygiene", description="Why this host cannot start one more process, with evidence.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+        epilog=EXAMPLES)
     parser.add_argument("--version", action="version", version="pidhygiene " + __version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
     check = commands.add_parser("check", help="audit this host, another root or a snapshot", description=main.__doc__,
-                                epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+                                epilog=EXAMPLES)
     check.add_argument("--format", choices=("text", "json"), default="text", help="text for people (default), json for machines")
     check.add_argument("--details", action="store_true", help="show information findings and all evidence, too")
     check.add_argument("--policy", metavar="FILE", help="thresholds, wishes and waivers (JSON, or YAML where PyYAML is installed)")

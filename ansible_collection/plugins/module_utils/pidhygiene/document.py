@@ -5,11 +5,11 @@
 Everything that stands in it is plain data, sorted, bounded, and harmless to show.
 """
 
-import hashlib
 import time
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from . import __version__, facts, marks, measures
+from .digest import sha256
 from .host import Host, HostError
 from .model import (
     HIGH_CONFIDENCE,
@@ -95,7 +95,7 @@ def _finding(rule: Any, finding: Finding) -> Dict[str, Any]:
 def fingerprint(rule_id: str, subject: Subject) -> str:
     """Stable across runs, pids, reboots and container ids."""
     text = "\0".join((rule_id, subject.type, subject.key or subject.id))
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _remedy(remedy: Optional[Remedy]) -> Optional[Dict[str, Any]]:

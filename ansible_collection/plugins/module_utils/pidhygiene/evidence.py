@@ -77,10 +77,12 @@ class Evidence(object):
         self.broken: List[str] = []  # readers that failed by a fault of ours
         self._derived: Dict[Callable[[Any], Any], Any] = {}
 
+    def know(self, name: str, facts: Any) -> None:
+        self.seen[name] = facts
+        setattr(self, name, facts)
+
     def __getattr__(self, name: str) -> Any:
-        seen = self.__dict__.get("seen", {})
-        if name in seen:
-            return seen[name]
+        """Asked for what was not read."""
         unseen = self.__dict__.get("unseen", {})
         if name in unseen:
             raise NotSeen(name, unseen[name])
@@ -181,7 +183,7 @@ def gather(host: Host, wanted: Iterable[str], previous: Optional[Dict[str, Any]]
             evidence.unseen[source.name] = evidence.unseen[missing[0]]
             continue
         try:
-            evidence.seen[source.name] = source.read(host, evidence)
+            evidence.know(source.name, source.read(host, evidence))
         except HostError as error:
             evidence.unseen[source.name] = error
         except Exception as error:  # a fault of ours must cost one source, not the audit

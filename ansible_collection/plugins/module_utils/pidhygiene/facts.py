@@ -6,10 +6,10 @@ Values are provenance and configuration; numbers that move belong to measures.py
 units that run with nothing but the manager's defaults are left out, and the defaults stand once.
 """
 
-import hashlib
 from typing import Any, Dict
 
 from . import facts_time, restarts, wording
+from .digest import sha256
 from .text import shown
 
 SOURCES = ("budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "users")
@@ -98,4 +98,4 @@ def _usual(evidence: Any) -> Dict[str, str]:
 
 def digest(text: str) -> str:
     """A short stable hash, for comparing without telling."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    return sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:12]

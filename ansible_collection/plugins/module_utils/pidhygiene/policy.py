@@ -8,11 +8,11 @@ The JSON Schema is generated from the same table (schema.py).
 """
 
 import fnmatch
-import hashlib
 import json
 import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from .digest import sha256
 from .record import NamedTuple
 
 
@@ -147,7 +147,7 @@ class Policy(object):
     def digest(self) -> str:
         """Of the document's meaning, not of its layout; the same for "no policy" everywhere."""
         canonical = json.dumps(self.document, sort_keys=True, default=str)
-        return "sha256:" + hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
+        return "sha256:" + sha256(canonical.encode("utf-8")).hexdigest()[:16]
 
 
 def _flatten(document: Dict[str, Any]) -> Iterator[Tuple[str, Any]]:

@@ -7,9 +7,9 @@ rebooted, or the bus, then PID 1 (daemon-reexec), then its clients are restarted
 while the bus still runs a file that was replaced repeats the failure.
 """
 
-import re
 from typing import AbstractSet, List, Sequence
 
+from .pattern import pattern
 from .readers.cron import restarts_in
 from .record import NamedTuple
 
@@ -21,7 +21,7 @@ _OTHER_NAMES = {
     "messagebus.service": "dbus.service", "dbus-org.freedesktop.login1.service": LOGIND, "polkitd.service": "polkit.service",
     "network-manager.service": "NetworkManager.service", "logind.service": LOGIND,
 }
-_REEXEC = re.compile(r"systemctl\s+(?:-\S+\s+)*daemon-reexec|telinit\s+u\b|init\s+u\b")
+_REEXEC = pattern(r"systemctl\s+(?:-\S+\s+)*daemon-reexec|telinit\s+u\b|init\s+u\b")
 
 CLIENT_OF_STALE_BUS, BUS_ALONE = "client of a stale bus", "bus alone"
 

@@ -7,6 +7,7 @@ from typing import Any, List, Optional, Sequence, Set
 
 from . import wording
 from .model import UNLIMITED
+from .pattern import pattern
 from .readers import unit_syntax
 from .readers.cron import restarted
 from .readers.unit_files import kind_of
@@ -21,7 +22,7 @@ SHORTHANDS = {  # systemd.time(7); months and years at their longest
 }
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Days of the week, every day or one of a month, one time of the day: what nearly all schedules of restarts look like
-_CALENDAR = re.compile(r"(?:([a-z.,]+)(?: +|$))?(?:\*-\*-(\*|[0-9]{1,2})(?: +|$))?(?:[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)?$")
+_CALENDAR = pattern(r"(?:([a-z.,]+)(?: +|$))?(?:\*-\*-(\*|[0-9]{1,2})(?: +|$))?(?:[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)?$")
 
 
 class ScheduledRestart(NamedTuple):

@@ -10,12 +10,12 @@ Environments and credentials on command lines are masked before anything is reco
 import base64
 import gzip
 import json
-import re
 from typing import Any, Callable, Dict, List, Sequence, Type
 
 from . import __version__
 from . import host as hosts
 from .host import Clock, ClockState, Effort, FileStat, Host, HostError, JournalPage, Machine, NotRecorded
+from .pattern import pattern
 from .readers import utmp
 from .text import masked
 
@@ -23,7 +23,7 @@ SCHEMA = "pidhygiene.snapshot/1"
 ENVIRONMENT_KEPT = ("TZ=", "SUPERVISOR_ENABLED=", "SUPERVISOR_PROCESS_NAME=", "SUPERVISOR_GROUP_NAME=", "container=")
 
 UNIT_FILES = (".service", ".slice", ".timer", ".conf")
-_ENVIRONMENT = re.compile(rb"(?m)^([ \t]*(?:Environment|SetCredential|SetCredentialEncrypted)[ \t]*=)((?:[^\\\n]|\\\n|\\.)*)")
+_ENVIRONMENT = pattern(rb"(?m)^([ \t]*(?:Environment|SetCredential|SetCredentialEncrypted)[ \t]*=)((?:[^\\\n]|\\\n|\\.)*)")
 
 _ERRORS: Dict[str, Type[HostError]] = {
     kind.__name__: kind for kind in (
@@ -34,8 +34,8 @@ CRONTABS = ("/etc/crontab", "/etc/cron.d/", "/etc/anacrontab", "/var/spool/cron/
 # Shell files full of other people's settings, of which readers take two things: limits and the time zone. The other lines are recorded empty.
 SHELL_SETTINGS = ("/etc/default/", "/etc/sysconfig/", "/etc/environment", "/etc/profile", "/etc/security/pam_env.conf")
 # supervisord's configuration holds passwords and environments: sections, includes and group settings are recorded, other lines empty.
-_READ_OF_SUPERVISOR = re.compile(rb"\[|[ \t]|(?i:files|stopasgroup|killasgroup)[ \t]*[=:]")
-_READ_OF_SETTINGS = re.compile(rb"\bTZ\b|\bulimit\b")
+_READ_OF_SUPERVISOR = pattern(rb"\[|[ \t]|(?i:files|stopasgroup|killasgroup)[ \t]*[=:]")
+_READ_OF_SETTINGS = pattern(rb"\bTZ\b|\bulimit\b")
 
 
 class NotASnapshot(Exception):

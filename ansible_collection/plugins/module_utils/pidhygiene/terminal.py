@@ -6,12 +6,13 @@ Colour only where the terminal has it and NO_COLOR is not set. Text from hosts w
 """
 
 import os
-import re
 import textwrap
 from typing import Any, Dict, List, Match, Sequence, TextIO
 
+from .columns import columns
 from .document import in_force
 from .model import UNLIMITED
+from .pattern import pattern
 
 _COLOURS = {"fail": "1;31", "warn": "33", "unknown": "35", "info": "36", "pass": "32", "faint": "2", "bold": "1"}
 
@@ -34,15 +35,7 @@ class Style(object):
 def style_for(stream: TextIO) -> Style:
     """See no-color.org; TERM=dumb has no colour either."""
     colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "") != "dumb"
-    return Style(colour, _columns())
-
-
-def _columns() -> int:
-    """Of the terminal, else 100. shutil knows as much, but imports every kind of archive."""
-    try:
-        return int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns or 100
-    except (ValueError, OSError):
-        return 100
+    return Style(colour, columns())
 
 
 def render(result: Dict[str, Any], style: Style, details: bool = False) -> str:
@@ -189,7 +182,7 @@ def _paragraph(text: str, style: Style) -> List[str]:
     return style.wrap(text[2:], 2, "- ") if text.startswith("- ") else style.wrap(text, 0)
 
 
-_LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+_LINK = pattern(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def _address(link: Match[str]) -> str:

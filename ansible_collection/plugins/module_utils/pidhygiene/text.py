@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything read from a host is hostile text: made harmless here before anyone sees it."""
 
-import re
 import unicodedata
+
+from .pattern import pattern
 
 SHOWN_LIMIT = 200  # characters of one untrusted value in a finding
 
-_SECRET = re.compile(
+_SECRET = pattern(
     r"(?i)((?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|credential|authorization|auth(?!or))[\w.-]*\s*[=:]\s*|"
     r"--?(?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key)\s+)(\S+)"
 )
-_URL_SECRET = re.compile(r"([a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@")
+_URL_SECRET = pattern(r"([a-z][a-z0-9+.-]*://[^/\s:@]*:)[^/\s@]+@")
 
 
 def shown(text: str, limit: int = SHOWN_LIMIT) -> str:

@@ -5,15 +5,15 @@
 Times are kept to the minute: clocks change at whole minutes. Which word at the end is a zone is for those to say who know the zones.
 """
 
-import calendar
 import re
-from datetime import date
+from datetime import date, timedelta
 from typing import FrozenSet, List, Tuple
 
+from ..pattern import pattern
 from ..record import NamedTuple
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_WEEKDAY_WORD = re.compile(r"(%s)(?=[-., ]|$)" % "|".join("%s|%s" % (name, name[:3]) for name in _WEEKDAYS), re.I)
+_WEEKDAY_WORD = pattern(r"(%s)(?=[-., ]|$)" % "|".join("%s|%s" % (name, name[:3]) for name in _WEEKDAYS), re.I)
 _SHORT = {
     "minutely": "*-*-* *:*:00", "hourly": "*-*-* *:00:00", "daily": "*-*-* 00:00:00", "weekly": "Mon *-*-* 00:00:00", "monthly": "*-*-01 00:00:00",
     "yearly": "*-01-01 00:00:00", "annually": "*-01-01 00:00:00", "anually": "*-01-01 00:00:00", "quarterly": "*-01,04,07,10-01 00:00:00",
@@ -23,8 +23,8 @@ _SHORT = {
 _MICRO = 1000000
 _LARGEST = 2 ** 31 - 1
 _MOST_PARTS = 240
-_NUMBER = re.compile(r"[0-9]+")
-_DECIMAL = re.compile(r"([0-9]+)(?:\.(?!\.)([0-9]+))?")
+_NUMBER = pattern(r"[0-9]+")
+_DECIMAL = pattern(r"([0-9]+)(?:\.(?!\.)([0-9]+))?")
 
 
 class Part(NamedTuple):
@@ -56,10 +56,14 @@ class Calendar(NamedTuple):
             return False
         if not self.from_the_end:
             return _takes(self.days, day.day)
-        last = calendar.monthrange(day.year, day.month)[1] + 1
+        last = _days_of_month(day) + 1
         return any(
             Part(last - (part.stop if part.stop > 0 else part.start), last - part.start if part.stop > 0 else -1, part.repeat).takes(day.day)
             for part in self.days)
+
+
+def _days_of_month(day: date) -> int:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1).toordinal() - day.replace(day=1).toordinal()
 
 
 def split_zone(text: str) -> Tuple[str, str]:

@@ -6,15 +6,16 @@ Facts: kernel/cgroup/pids.c. A task is charged at fork and uncharged when it is 
 ``cgroup.procs`` does not list zombies. The root group has no limit files, but for the one that a cgroup namespace shows as root.
 """
 
-import re
+from functools import lru_cache
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing, NotRecorded, unescape_mount
 from ..model import UNLIMITED, Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 
 
-USER_MANAGER = re.compile(r"user@([0-9]+)\.service\Z")
+USER_MANAGER = pattern(r"user@([0-9]+)\.service\Z")
 
 
 class Hierarchy(NamedTuple):
@@ -103,6 +104,7 @@ def unit_path(membership: Dict[str, str], mode: str) -> str:
     return membership.get("name=systemd") or membership.get("pids") or membership.get("", "/")
 
 
+@lru_cache(maxsize=4096)  # asked of each process, by many
 def unit_of(path: str) -> Optional[str]:
     """The system unit a group belongs to, as systemd's cg_path_get_unit: slices are passed over, the next component is the unit."""
     for part in path.split("/"):

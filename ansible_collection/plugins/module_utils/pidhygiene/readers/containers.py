@@ -6,11 +6,11 @@ The namespace and its init are told by NSpid (fs/proc/array.c task_state), the r
 their cgroups. Image and workload are not in /proc: the init's program and arguments stand for them.
 """
 
-import re
 from typing import Dict, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from .process_details import Details
 from .processes import Command, Process, ProcessTable, parse_status, read_command
@@ -18,19 +18,19 @@ from .processes import Command, Process, ProcessTable, parse_status, read_comman
 SIGTERM = 1 << 14
 THREADS_READ = 64
 
-POD = re.compile(r"kubepods|/pod[0-9a-f]{8}[-_]")
+POD = pattern(r"kubepods|/pod[0-9a-f]{8}[-_]")
 
 # Names of cgroups, outermost match first: (runtime, pattern with the id). A path of kubepods may name no runtime at all.
 NAMES = (
-    ("docker", re.compile(r"/docker[-/]([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
-    ("containerd", re.compile(r"/(?:[^/]*:)?cri-containerd[-:]([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
-    ("cri-o", re.compile(r"/crio-([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
-    ("podman", re.compile(r"/libpod-([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
-    ("nspawn", re.compile(r"/systemd-nspawn@([^/]+)\.service(?=/|$)")),
-    ("nspawn", re.compile(r"/machine-([^/]+)\.scope(?=/|$)")),
-    ("lxc", re.compile(r"/lxc(?:\.payload[./]|/)([^/]+)(?=/|$)")),
-    ("kubernetes", re.compile(r"/kubepods[^/]*(?:/[^/]+)*/([0-9a-f]{64})(?=/|$)")),
-    ("containerd", re.compile(r"/(?:default|moby|k8s\.io)/([0-9a-f]{64})(?=/|$)")),
+    ("docker", pattern(r"/docker[-/]([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
+    ("containerd", pattern(r"/(?:[^/]*:)?cri-containerd[-:]([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
+    ("cri-o", pattern(r"/crio-([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
+    ("podman", pattern(r"/libpod-([0-9a-f]{64})(?:\.scope)?(?=/|$)")),
+    ("nspawn", pattern(r"/systemd-nspawn@([^/]+)\.service(?=/|$)")),
+    ("nspawn", pattern(r"/machine-([^/]+)\.scope(?=/|$)")),
+    ("lxc", pattern(r"/lxc(?:\.payload[./]|/)([^/]+)(?=/|$)")),
+    ("kubernetes", pattern(r"/kubepods[^/]*(?:/[^/]+)*/([0-9a-f]{64})(?=/|$)")),
+    ("containerd", pattern(r"/(?:default|moby|k8s\.io)/([0-9a-f]{64})(?=/|$)")),
 )
 
 
@@ -93,8 +93,8 @@ def read(host: Host, table: ProcessTable, details: Details) -> Containers:
 def identify(path: str) -> Tuple[str, str]:
     """Runtime and id by the name of a cgroup; both empty when no runtime names its groups like that."""
     best: Tuple[int, str, str] = (len(path) + 1, "", "")
-    for runtime, pattern in NAMES:
-        match = pattern.search(path)
+    for runtime, name in NAMES:
+        match = name.search(path)
         if match and match.start(1) < best[0]:
             best = (match.start(1), runtime, match.group(1))
     return best[1], best[2]

@@ -7,6 +7,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..host import FileStat, Host, HostError, Missing, OutOfTime, Unsafe
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import crontab
 from .crontab import CRONIE, DEBIAN, OLD_DEBIAN, Job, Table
@@ -28,15 +29,15 @@ ACCEPTS_EMPTY = 187  # revision of Debian's cron that takes NAME= for an assignm
 
 SYSTEM, FRAGMENT, USER, ANACRON = "system", "fragment", "user", "anacron"
 
-_PLAIN_NAME = re.compile(r"^[a-zA-Z0-9_-]+$")  # database.c valid_name, and run-parts
+_PLAIN_NAME = pattern(r"^[a-zA-Z0-9_-]+$")  # database.c valid_name, and run-parts
 _PROGRAMS = (".sh", ".bash", ".py", ".pl", ".rb", ".php")
-_LSB_NAME = re.compile(r"^_?([a-z0-9_.]+-)+[a-z0-9]+$")
-_LSB_BACKUP = re.compile(r"^[a-z0-9-].*dpkg-(old|dist)$")
-_LSB_PLAIN = re.compile(r"^[a-z0-9][a-z0-9-]*$")
-_DEBIAN_VERSION = re.compile(r"^3\.0pl1-(\d+)")
-_CRONIE_VERSION = re.compile(rb"cronie (\d[\w.]{0,20})")
+_LSB_NAME = pattern(r"^_?([a-z0-9_.]+-)+[a-z0-9]+$")
+_LSB_BACKUP = pattern(r"^[a-z0-9-].*dpkg-(old|dist)$")
+_LSB_PLAIN = pattern(r"^[a-z0-9][a-z0-9-]*$")
+_DEBIAN_VERSION = pattern(r"^3\.0pl1-(\d+)")
+_CRONIE_VERSION = pattern(rb"cronie (\d[\w.]{0,20})")
 
-_RESTART = re.compile(
+_RESTART = pattern(
     r"systemctl\s+(?:-\S+\s+)*(?:try-restart|restart|reload-or-restart|try-reload-or-restart)((?:\s+-\S+|\s+[\w@:.\\-]+(?![\w@:.\\<>-]))+)"
     r"|(?:\bservice|rc-service|invoke-rc\.d)\s+([\w@.-]+)\s+(?:re|try-re|condre)start"
     r"|/etc/(?:rc\.d/)?init\.d/([\w@.-]+)\s+(?:try-|cond)?restart"

@@ -6,11 +6,12 @@ Debian's cron (entry.c, user.c of 3.0pl1) drops the *whole file* for one bad lin
 of 999 characters; cronie drops the line. Debian's took "NAME=" (nothing behind it) for a bad line until 3.0pl1-187.
 """
 
-import hashlib
 import re
 from datetime import date
 from typing import Dict, FrozenSet, List, Optional, Sequence, Set, Tuple
 
+from ..digest import sha256
+from ..pattern import pattern
 from ..record import NamedTuple
 
 DEBIAN, OLD_DEBIAN, CRONIE = "debian", "debian before 3.0pl1-187", "cronie"
@@ -206,7 +207,7 @@ def digest(when: str, user: str, command: str, zone: Sequence[Tuple[str, str]] =
     """Of a line's meaning: names of months and weekdays in one case, blanks single, CRON_TZ with it."""
     parts = [" ".join(when.lower().split()), user, " ".join(command.split())]
     parts.extend("%s=%s" % pair for pair in zone if pair[0] == "CRON_TZ")
-    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _word(text: str) -> Tuple[str, str]:
@@ -297,8 +298,8 @@ def _number(text: str, at: int, low: int, names: Sequence[str]) -> Tuple[int, in
 
 # -- anacron -----------------------------------------------------------------------------------------------------
 
-_ANACRON_ASSIGNMENT = re.compile(r"^[ \t]*([^ \t=]+)[ \t]*=(.*)$")
-_ANACRON_JOB = re.compile(r"^[ \t]*(\d+|@[^ \t]+)[ \t]+(\d+)[ \t]+([^ \t/]+)[ \t]+([^ \t].*)$")
+_ANACRON_ASSIGNMENT = pattern(r"^[ \t]*([^ \t=]+)[ \t]*=(.*)$")
+_ANACRON_JOB = pattern(r"^[ \t]*(\d+|@[^ \t]+)[ \t]+(\d+)[ \t]+([^ \t/]+)[ \t]+([^ \t].*)$")
 
 
 def parse_anacron(text: str) -> Table:

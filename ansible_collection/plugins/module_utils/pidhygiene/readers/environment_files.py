@@ -8,6 +8,7 @@ Shell files are not run: a value that is computed there ($(…), `…`, $NAME) i
 import re
 from typing import Iterator, List, Optional, Tuple
 
+from ..pattern import pattern
 from ..record import NamedTuple
 
 
@@ -19,7 +20,7 @@ class Assignment(NamedTuple):
 
 _SHELL = r"^[ \t]*((?:export|typeset[ \t]+-x|declare[ \t]+-x)[ \t]+)?%s=(.*)$"
 _LATER_EXPORT = r"\bexport[ \t]+[^\n;#]*\b%s\b"
-_UNIT = re.compile(r"^Environment[ \t]*=(.*)$")
+_UNIT = pattern(r"^Environment[ \t]*=(.*)$")
 _PAM = r"^[ \t]*%s[ \t]+(.*)$"
 
 

@@ -8,11 +8,11 @@ Scripts are not mapped: of the main process of a service, the file on its comman
 Maps are read for one process of each (program, unit): they cost most, and workers share those of their parent.
 """
 
-import re
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from ..host import FileStat, Host, HostError, Missing, Unsafe
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import mounts
 from .process_details import Details
@@ -27,11 +27,11 @@ MOST_MAPS = 400  # processes
 YOUNG_S = 60.0  # a process that has just started, a compiler that waits for its disk, runs what is installed
 SETTLED_S = 10.0  # a clock that was set while the host booted, and what a service writes as it starts
 # start-end, an x among the permissions, an inode that is not 0, a deleted path
-_DELETED_CODE = re.compile(rb"(?m)^([0-9a-f]+-[0-9a-f]+) ..x. [0-9a-f]+ [0-9a-f:]+ ([1-9]\d*) +(/.*) \(deleted\)$")
+_DELETED_CODE = pattern(rb"(?m)^([0-9a-f]+-[0-9a-f]+) ..x. [0-9a-f]+ [0-9a-f:]+ ([1-9]\d*) +(/.*) \(deleted\)$")
 
 
 # Interpreters, their options without and with a value; one that is in neither (-c, -m, -e) leaves no script to look at
-_INTERPRETER = re.compile(r"(python|perl|ruby)[0-9.]*( \(deleted\))?$")
+_INTERPRETER = pattern(r"(python|perl|ruby)[0-9.]*( \(deleted\))?$")
 _OPTIONS = {"python": ("bBdEiIOPqsSuvx", "WX"), "perl": ("wWtTX", "I"), "ruby": ("wdv", "IWr")}
 
 

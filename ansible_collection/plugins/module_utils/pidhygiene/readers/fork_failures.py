@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Failed forks and threads, and descriptors refused, in the last day's log: from the journal, else from the text logs."""
 
-import re
 from typing import Optional, Tuple
 
 from ..host import Host
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import logs
 
@@ -20,11 +20,11 @@ CONTAINS = ("resource temporarily unavailable", "fork rejected by pids controlle
             "cannot create thread", "cannot allocate memory", "too many open files")
 
 # Only in the context of starting a task: EAGAIN of a socket reads alike, and means nothing here.
-_STARTING = re.compile(
+_STARTING = pattern(
     r"(?i)(?:\bv?fork(?:ing|ed)?\b|\bclone3?\b|pthread_create|\bspawn|failed to exec|status=203|new thread|"
     r"create (?:a )?(?:native )?thread|newosproc)"
 )
-_KERNEL = re.compile(r"cgroup: fork rejected by pids controller in (\S+)")
+_KERNEL = pattern(r"cgroup: fork rejected by pids controller in (\S+)")
 
 
 class ForkFailure(NamedTuple):
@@ -37,9 +37,9 @@ class ForkFailure(NamedTuple):
 
 
 # EMFILE has other causes: the limits of inotify and of epoll; and ENFILE ("in system") is the machine's own limit.
-_TOO_MANY_FILES = re.compile(r"(?i)too many open files(?! in system)")
-_OTHER_EMFILE = re.compile(r"(?i)inotify|directory watch|file watch|epoll")
-_TEXT_LOG = re.compile(r"^\S+(?: +\d+ \S+)? \S+ ([\w./@+-]{1,64})\[(\d{1,7})\]: ")
+_TOO_MANY_FILES = pattern(r"(?i)too many open files(?! in system)")
+_OTHER_EMFILE = pattern(r"(?i)inotify|directory watch|file watch|epoll")
+_TEXT_LOG = pattern(r"^\S+(?: +\d+ \S+)? \S+ ([\w./@+-]{1,64})\[(\d{1,7})\]: ")
 
 
 class FilesRefused(NamedTuple):

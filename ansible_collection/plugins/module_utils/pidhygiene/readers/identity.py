@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What should be this host's alone, as hashes: two hosts with one of them are clones (PH-FLT-004)."""
 
-import hashlib
 from typing import Dict, List, Tuple
 
+from ..digest import sha256
 from ..host import Host, HostError, Missing
 from ..model import Gap
 from ..record import NamedTuple
@@ -26,7 +26,7 @@ def read(host: Host) -> Identity:
         if name.startswith("ssh_host_") and name.endswith("_key.pub"):
             fields = _text(host, "%s/%s" % (SSH, name), gaps).split()
             if len(fields) >= 2:  # type, key, comment: the comment names a machine, perhaps another one
-                keys[name] = hashlib.sha256(fields[1].encode("utf-8", "surrogateescape")).hexdigest()[:16]
+                keys[name] = sha256(fields[1].encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return Identity(keys, _text(host, "/etc/salt/minion_id", gaps).strip(), tuple(gaps))
 
 

@@ -12,6 +12,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from .distribution import Distribution
 from .packages import Packages, compare_versions, numbers, upstream
@@ -312,7 +313,7 @@ def _uid(number: int) -> int:
     return number & 0xFFFFFFFF  # uid_t
 
 
-_NUMBER = re.compile("[ \t\n\v\f\r]*([+-]?)([0-9]+)")
+_NUMBER = pattern("[ \t\n\v\f\r]*([+-]?)([0-9]+)")
 
 
 def _whole_number(text: str) -> Optional[int]:

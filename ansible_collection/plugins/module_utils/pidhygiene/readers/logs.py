@@ -2,19 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The last day's log for the readers that look for a few messages in it: the journal, else text logs, else a gap."""
 
-import re
 import time
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 
 DAY_S = 86400.0
 LOOKED_AT = 3000  # journal entries
 TAIL = 512 * 1024  # bytes of a text log
 
-_SYSLOG_TIME = re.compile(r"^(?:([A-Z][a-z]{2}) +(\d{1,2}) \d\d:\d\d:\d\d|(\d{4})-(\d\d)-(\d\d)T)")
+_SYSLOG_TIME = pattern(r"^(?:([A-Z][a-z]{2}) +(\d{1,2}) \d\d:\d\d:\d\d|(\d{4})-(\d\d)-(\d\d)T)")
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 

@@ -13,6 +13,7 @@ from typing import Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 
 # Ways to a session that people, cron and systemd take. Units add the services they name with PAMName=.
@@ -341,7 +342,7 @@ def _broken(chain: Chain, number: int, level: int) -> Step:
     return Step(chain[-1], number, BROKEN, FAILS, "", (), level)
 
 
-_PAIR = re.compile(r"\s*([a-z_]+)\s*=\s*([a-z]+|[0-9]+)")
+_PAIR = pattern(r"\s*([a-z_]+)\s*=\s*([a-z]+|[0-9]+)")
 _RETURNS = frozenset((
     "success", "open_err", "symbol_err", "service_err", "system_err", "buf_err", "perm_denied", "auth_err", "cred_insufficient",
     "authinfo_unavail", "user_unknown", "maxtries", "new_authtok_reqd", "acct_expired", "session_err", "cred_unavail", "cred_expired",

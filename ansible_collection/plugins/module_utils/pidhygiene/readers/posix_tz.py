@@ -9,15 +9,16 @@ __tzset_parse_tz). ``understood`` tells which. Offsets are seconds east of UTC; 
 import re
 from typing import Iterator, List, Optional, Tuple
 
+from ..pattern import pattern
 from ..record import NamedTuple
 
 ALL, PART, NOTHING = "all", "part", "nothing"  # of the string: everything, the offset but not the rest, not even an offset
 
 _DAY = 86400
 _ULONG = 2 ** 64
-_NAME = re.compile(r"[A-Za-z]{3,}")
-_QUOTED_NAME = re.compile(r"<([A-Za-z0-9+-]{3,})>")
-_UNSIGNED = re.compile(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")  # what scanf's %hu takes
+_NAME = pattern(r"[A-Za-z]{3,}")
+_QUOTED_NAME = pattern(r"<([A-Za-z0-9+-]{3,})>")
+_UNSIGNED = pattern(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")  # what scanf's %hu takes
 _DAYS_BEFORE = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
 

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether this machine waits for a reboot: the running kernel against the newest installed one, its modules, the package manager's mark."""
 
-import re
 from typing import List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from .packages import compare_versions
 
@@ -14,7 +14,7 @@ RELEASE = "/proc/sys/kernel/osrelease"
 MARKS = ("/run/reboot-required", "/var/run/reboot-required")
 MODULES = ("/lib/modules", "/usr/lib/modules")
 KERNEL = "vmlinuz-"
-_FLAVOUR = re.compile(r"^[\d.]+(?:-[\d.]+)?")  # 6.1.0-30-amd64 → -amd64: a cloud kernel does not replace a plain one
+_FLAVOUR = pattern(r"^[\d.]+(?:-[\d.]+)?")  # 6.1.0-30-amd64 → -amd64: a cloud kernel does not replace a plain one
 
 
 class Reboot(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from .units import Units
 from .users import Users
@@ -27,7 +28,7 @@ OPTIONS = {
     "n": ("nofile", 1), "u": ("nproc", 1), "l": ("memlock", 1024), "s": ("stack", 1024), "v": ("as", 1024), "d": ("data", 1024),
     "m": ("rss", 1024), "t": ("cpu", 1), "i": ("sigpending", 1), "q": ("msgqueue", 1), "x": ("locks", 1),
 }
-_COMMAND = re.compile(r"(?:^|[;&|{(]|\b(?:then|do|else)\b)\s*ulimit\s+([^;&|)}#\n]*)")
+_COMMAND = pattern(r"(?:^|[;&|{(]|\b(?:then|do|else)\b)\s*ulimit\s+([^;&|)}#\n]*)")
 
 
 class UlimitLine(NamedTuple):

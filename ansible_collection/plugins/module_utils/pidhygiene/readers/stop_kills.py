@@ -6,11 +6,11 @@ dockerd (daemon/stop.go) names the container by its id, podman (libpod) by its n
 not tell whether there was a SIGTERM and a wait before it.
 """
 
-import re
 from typing import Optional, Tuple
 
 from ..host import Host
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import logs
 
@@ -18,9 +18,9 @@ MATCHES = ("_SYSTEMD_UNIT=docker.service", "SYSLOG_IDENTIFIER=dockerd", "SYSLOG_
 CONTAINS = ("using the force", "resorting to sigkill")
 TEXT_LOGS = ("/var/log/syslog", "/var/log/messages", "/var/log/daemon.log")
 
-_DOCKER = re.compile(
+_DOCKER = pattern(
     r"ontainer (?P<old>[0-9a-f]{64})? ?failed to exit within (?P<wait>[0-9]+)[ s].{0,40}using the force(?:.{0,200}?container=(?P<new>[0-9a-f]{64}))?")
-_PODMAN = re.compile(r"failed to stop container (?P<name>[\w.-]{1,200}) in (?P<wait>[0-9]+) seconds, resorting to SIGKILL")
+_PODMAN = pattern(r"failed to stop container (?P<name>[\w.-]{1,200}) in (?P<wait>[0-9]+) seconds, resorting to SIGKILL")
 
 
 class Killed(NamedTuple):
@@ -49,8 +49,8 @@ def read(host: Host) -> StopKills:
 
 def classify(message: str, at: Optional[float]) -> Optional[Killed]:
     """None as well for a stop that did not mean to wait."""
-    for runtime, pattern in (("docker", _DOCKER), ("podman", _PODMAN)):
-        match = pattern.search(message)
+    for runtime, sentence in (("docker", _DOCKER), ("podman", _PODMAN)):
+        match = sentence.search(message)
         if match is not None:
             named = match.groupdict()
             container = named.get("name") or named.get("old") or named.get("new") or ""

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tasks in uninterruptible sleep, and since when: dead NFS servers and disks pile them up."""
 
-import re
 from typing import List, Optional, Tuple
 
 from ..host import Host, HostError
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import mounts
 from .processes import Process, ProcessTable
@@ -14,8 +14,8 @@ from .zombies import idle_for
 
 LOOKED_AT = 200
 _NUMBERED = (
-    (re.compile(r"session-[^.]+\.scope\Z"), "sessions"), (re.compile(r"run-[^.]+\.(?=(?:service|scope)\Z)"), "run-*."),
-    (re.compile(r"@[^.]*\.(?=service\Z)"), "@."),
+    (pattern(r"session-[^.]+\.scope\Z"), "sessions"), (pattern(r"run-[^.]+\.(?=(?:service|scope)\Z)"), "run-*."),
+    (pattern(r"@[^.]*\.(?=service\Z)"), "@."),
 )
 
 
@@ -33,8 +33,8 @@ class Stuck(NamedTuple):
 
 def alike(unit: str) -> str:
     """What units have in common that differ in a number only: each login, each run of a template has one of its own."""
-    for pattern, common in _NUMBERED:
-        unit = pattern.sub(common, unit)
+    for number, common in _NUMBERED:
+        unit = number.sub(common, unit)
     return unit
 
 

@@ -5,13 +5,13 @@
 Of environments and of the files that make them, only the variable TZ leaves this reader.
 """
 
-import hashlib
 import posixpath
-import re
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
+from ..digest import sha256
 from ..host import FileStat, Host, HostError, Missing, OutOfTime, Unsafe, unescape_mount
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import environment_files, posix_tz, zone_database, zone_info
 from .cron import Cron
@@ -30,7 +30,7 @@ LINK, COPY, ABSENT, OTHER = "link", "file", "missing", "other"
 PROCESS, UNIT, LOGIN, DAEMON, JOBS = "process", "unit", "login", "daemon", "jobs"  # whose environment a setting makes
 
 # Services whose schedule, log stamps or stored times follow the zone: their unit files are read for TZ.
-WATCHED_UNITS = re.compile(
+WATCHED_UNITS = pattern(
     r"^(cron|crond|cronie|atd|anacron|rsyslog|syslog|syslog-ng|mysql\w*|mariadb|postgresql|mongod|oracle|influxdb|elasticsearch|"
     r"jenkins|tomcat\d*|supervisor|supervisord|salt-minion|salt-master)(@[^.]*)?(-\w+)*\.service$"
 )
@@ -156,7 +156,7 @@ def _localtime(host: Host, database: Database, likely: Tuple[str, ...], now: flo
     except HostError as error:
         gaps.append(_gap(error))
         return found._replace(problem=error.reason)
-    found = found._replace(digest=hashlib.sha256(data).hexdigest())
+    found = found._replace(digest=sha256(data).hexdigest())
     try:
         found = found._replace(zone=zone_info.parse(data))
     except NotAZone as error:

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """OnCalendar= of the timers, read, each with the zone that it names."""
 
-import re
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from ..host import Host, HostError, Missing, OutOfTime, Unsafe
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import calendar_syntax, posix_tz, zone_info
 from .calendar_syntax import Calendar
@@ -14,7 +14,7 @@ from .units import Timer
 from .zone_database import DIRECTORY
 from .zone_info import NotAZone, TzFile, Zone
 
-_ZONE = re.compile(r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,3}$")
+_ZONE = pattern(r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,3}$")
 
 
 class Event(NamedTuple):

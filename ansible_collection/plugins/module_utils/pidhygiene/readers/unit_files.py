@@ -8,10 +8,12 @@ unit_file_find_dropin_paths (order of the directories), src/basic/conf-files.c (
 
 import re
 import zlib
+from functools import lru_cache
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from ..host import Host, HostError, Missing
 from ..model import Gap
+from ..pattern import pattern
 from ..record import NamedTuple
 from . import unit_syntax
 
@@ -26,7 +28,7 @@ ALIASES_ALLOWED = frozenset(("service", "socket", "target", "device", "timer", "
 TEMPLATES_ALLOWED = frozenset(("service", "socket", "target", "timer", "path"))
 NAME_LIMIT = 256
 FOLLOW_LIMIT = 8
-_NAME = re.compile(r"[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]*\Z")  # the first @ may not be the first character
+_NAME = pattern(r"[A-Za-z0-9:_.\\-][A-Za-z0-9:_.\\@-]*\Z")  # the first @ may not be the first character
 _TYPES = frozenset("service mount swap socket target device automount timer path slice scope".split())
 _NOT_A_DROP_IN = (".service", ".config", ".cfg", ".cnf", ".ini", ".override")  # what people write instead of .conf
 
@@ -83,6 +85,7 @@ class Definition(NamedTuple):
 # -- names -------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def kind_of(name: str) -> Optional[str]:
     """PLAIN, TEMPLATE or INSTANCE; None for what is no name of a unit."""
     stem, dot, suffix = name.rpartition(".")
@@ -209,6 +212,7 @@ class Search(object):
         self.gaps: List[Gap] = []
         self._listings: Dict[str, List[str]] = {}
         self._drop_in_sets: Dict[str, Dict[str, str]] = {}
+        self._drop_in_set_names: Optional[Set[str]] = None
         self._real: Dict[str, Optional[str]] = {"/": "/"}
         self._texts: Dict[str, Optional[str]] = {}
         self._parsed: Dict[Tuple[str, str], unit_syntax.File] = {}
@@ -365,21 +369,27 @@ class Search(object):
     def drop_in_directories(self, name: str, aliases: Iterable[str]) -> List[str]:
         """Real paths, each once, in the order in which they win."""
         found: List[str] = []
+        present = self._all_drop_in_sets()
         for unit in [name] + sorted(aliases):
-            chain = drop_in_names(unit)
-            for directory in self.load_path:
+            chain = [each + ".d" for each in drop_in_names(unit) if each + ".d" in present]
+            for directory in self.load_path if chain else ():
                 self._add_directories(found, directory, chain)
         for directory in self.load_path:
-            self._add_directories(found, directory, [type_of(name)])
+            self._add_directories(found, directory, [type_of(name) + ".d"])
         return found
+
+    def _all_drop_in_sets(self) -> Set[str]:
+        """The names of ".d" directories in any load path: most units have none."""
+        if self._drop_in_set_names is None:
+            self._drop_in_set_names = {name for directory in self.load_path for name in self._drop_in_set(directory)}
+        return self._drop_in_set_names
 
     def _add_directories(self, found: List[str], directory: str, chain: Iterable[str]) -> None:
         present = self._drop_in_set(directory)
         for each in chain:
-            if each + ".d" in present:
-                real = present[each + ".d"]
-                if real not in found:
-                    found.append(real)
+            real = present.get(each)
+            if real is not None and real not in found:
+                found.append(real)
 
     def _drop_in_set(self, directory: str) -> Dict[str, str]:
         """The ".d" directories in a load path, with their real paths."""

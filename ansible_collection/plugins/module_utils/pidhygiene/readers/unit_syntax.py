@@ -11,10 +11,11 @@ import re
 from typing import Any, Callable, Dict, Iterable, List, NoReturn, Optional, Tuple
 
 from ..model import UNLIMITED
+from ..pattern import pattern
 from ..record import NamedTuple
 
 BLANKS = " \t\n\r"  # WHITESPACE in systemd's macro.h
-_END_OF_LINE = re.compile(r"\n\r?\0?|\r\n?\0?|\0")
+_END_OF_LINE = pattern(r"\n\r?\0?|\r\n?\0?|\0")
 _NEEDS_SECTION = "before the first section"
 
 
@@ -144,9 +145,9 @@ def _is_valid(text: str) -> bool:
 
 # -- numbers, sizes, times ---------------------------------------------------------------------------------------
 
-_INTEGER = re.compile(r"[ \t\n\v\f\r]*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)")
+_INTEGER = pattern(r"[ \t\n\v\f\r]*([+-]?)(0[xX][0-9a-fA-F]+|[0-9]+)")
 _BASES = {"0b": (2, "01"), "0o": (8, "01234567")}
-_DECIMAL = re.compile(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")
+_DECIMAL = pattern(r"[ \t\n\v\f\r]*([+-]?)([0-9]+)")
 _SIZES = (("E", 1 << 60), ("P", 1 << 50), ("T", 1 << 40), ("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10), ("B", 1), ("", 1))
 _SECOND = 1000000  # µs
 _UNITS = (

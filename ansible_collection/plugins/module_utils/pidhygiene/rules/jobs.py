@@ -9,6 +9,7 @@ from .. import wording
 from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..pattern import pattern
 from ..readers.cron import ANACRON, CRONIE_CRON, DEBIAN_CRON
 from ..readers.crontab import shortest_pause
 from ..readers.password_ages import EXPIRED, SHADOW
@@ -17,7 +18,7 @@ from ..text import masked, shown
 APART_S = 60.0  # what one run of a job starts is started within this time
 RISING = 4  # runs at once, one more in each of the last three intervals
 # What editors, package managers and people leave behind, or name so that it does not run.
-SET_ASIDE = re.compile(r"(~|\.(dpkg-\w+|ucf-\w+|rpm(save|orig|new)|bak|old|orig|save|disabled?|off|swp|example|sample|placeholder)|[-_.]disabled)$", re.I)
+SET_ASIDE = pattern(r"(~|\.(dpkg-\w+|ucf-\w+|rpm(save|orig|new)|bak|old|orig|save|disabled?|off|swp|example|sample|placeholder)|[-_.]disabled)$", re.I)
 
 
 def place_of(table: Any, job: Any) -> str:

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PH-TZ: one host, one time zone; what disagrees, what is UTC in silence, and what still lives in the old zone."""
 
-import re
 import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -12,6 +11,7 @@ from ..model import (
     FAIL, HIGH, INFO, LOW, LOW_CONFIDENCE, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..pattern import pattern
 from ..readers import cron as crons
 from ..readers import zone_database as zones
 from ..readers.time_zone import ABSENT, COPY, DAEMON, JOBS, LINK, LOCALTIME, PROCESS, UNIT
@@ -38,8 +38,8 @@ SERVICE_OF_FILE = {
     "mariadb": "mariadbd", "postgresql": "postgres", "mongod": "mongod", "atd": "atd", "anacron": "anacron",
 }
 _UTC_WORDS = frozenset(["utc", "gmt", "uct", "zulu", "universal", "etc/utc", "etc/gmt", "etc/uct", "gmt0", "utc0"])
-_SIGNED_GMT = re.compile(r"^(?:Etc/)?GMT([+-])([1-9]\d?)$")
-_NUMBER_NAME = re.compile(r"^([+-])(\d\d)(\d\d)?$")
+_SIGNED_GMT = pattern(r"^(?:Etc/)?GMT([+-])([1-9]\d?)$")
+_NUMBER_NAME = pattern(r"^([+-])(\d\d)(\d\d)?$")
 
 
 # -- how the rules speak of zones -----------------------------------------------------------------------------------

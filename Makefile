@@ -56,7 +56,7 @@ $(VENV)/.audit: pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.audit
 	@echo "Installing what development needs into $(VENV) (once, a minute or two) ..."
-	@$(REQUIREMENTS) ansible controller dev > $(VENV)/requirements && $(PIP_INSTALL) $(VENV)/requirements
+	@$(REQUIREMENTS) ansible controller postgresql dev > $(VENV)/requirements && $(PIP_INSTALL) $(VENV)/requirements
 	@touch $@
 
 clean: ## remove what make made

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from .commands import comparing, policies
+
 FOUND, BROKEN = 100, 1
 
 
@@ -45,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--host", action="append", default=[], metavar="NAME", help="only this host or pattern; may be repeated")
     plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
     plan.set_defaults(run=_plan)
+    comparing.add_to(commands)
+    policies.add_to(commands)
     return parser
 
 

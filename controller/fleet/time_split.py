@@ -25,7 +25,7 @@ COMMANDS = ("cd / && run-parts --report /etc/cron.%s", "test -x /usr/sbin/anacro
 SHIPPED_LINES = frozenset(crontab.digest(when, "root", command % period)[:16] for period, when in RUN_PARTS.items() for command in COMMANDS)
 
 
-@fleet_rule("PH-FLT-003", "Time split across hosts", "HIGH", "the same job runs at another hour, and logs of one incident do not match")
+@fleet_rule("PH-FLT-003")
 class TimeSplit(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

@@ -21,7 +21,7 @@ MOST_BATCHES = 100
 _VERSION = re.compile(r"(-[0-9][0-9.]*)?\.so[0-9.]*$")
 
 
-@fleet_rule("PH-FLT-005", "Half-restarted upgrade", "MED", "old and new code serve side by side, and the patch is believed to be in force")
+@fleet_rule("PH-FLT-005")
 class HalfRestarted(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

@@ -7,6 +7,7 @@ from controller.fleet import quorum, schedules, upgrades
 from controller.fleet.catalogue import RULES, judge
 from controller.fleet.voters import groups as voters_of
 from fleet_hosts import NOW, broken, finding, group, having, healthy, host, policy, without
+from pidhygiene.readers import crontab
 
 NOFILE = ("units", "nginx.service", "configured", "LimitNOFILE")
 DAY = 86400
@@ -68,7 +69,12 @@ def test_few_hosts_and_large_minorities_are_no_outliers(count, differing):
     for number in range(differing):
         hosts[number] = having(hosts[number], {"value": "1024", "file": "/etc/x"}, *NOFILE)
     assert found(hosts) == []
-    assert found(hosts[:1] + hosts[differing:] if count == 10 else [], **{"fleet.minority": 0.2}) != [] or count == 4
+
+
+def test_the_policy_says_what_a_group_and_a_minority_are():
+    hosts = group(9)
+    hosts[0] = having(hosts[0], {"value": "1024", "file": "/etc/x"}, *NOFILE)
+    assert found(hosts) != [] and found(hosts, fleet={"smallest_group": 10}) == [] and found(hosts, fleet={"minority": 0.1}) == []
 
 
 def test_sites_and_roles_cross():
@@ -141,6 +147,7 @@ def test_a_host_that_leaks_alone():
     assert found([leaking(hosts[0], 19, 60.0)] + hosts[1:], "PH-FLT-002") == []
     assert found([leaking(hosts[0], 400)] + hosts[1:4], "PH-FLT-002") == [], "four hosts are no group"
     assert found([leaking(hosts[0], "many")] + hosts[1:], "PH-FLT-002") == []
+    assert found([leaking(each, 40) for each in hosts[:2]], "PH-FLT-002") == [], "two hosts are not everywhere"
 
 
 # -- PH-FLT-003 ---------------------------------------------------------------------------------------------------------
@@ -166,6 +173,15 @@ def test_two_hosts_that_run_one_job_at_two_hours():
     shipped = [having(each, [{"table": "/etc/cron.d/sysstat", "user": "root", "hash": "ab" * 8}], *CRON) for each in pair]
     (told,) = found(shipped, "PH-FLT-003")
     assert told.status == "info", "nobody can say which zone is meant"
+
+
+@pytest.mark.parametrize("line", ["17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly",
+                                  "25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }"])
+def test_lines_that_a_distribution_ships(line):
+    (job,) = crontab.parse(line + "\n", True, crontab.DEBIAN).jobs
+    shipped = [{"table": "/etc/crontab", "user": "root", "hash": job.digest[:16]}]
+    pair = [having(host("a", ()), shipped, *CRON), having(host("b", (), zone="Asia/Shanghai"), shipped, *CRON)]
+    assert [each.status for each in found(pair, "PH-FLT-003")] == ["info"]
 
 
 def test_one_zone_has_many_names():

@@ -3,11 +3,13 @@
 import dataclasses
 
 import pytest
-from controller.fleet import quorum, schedules, upgrades
+from controller.fleet import causes, quorum, results, schedules, upgrades
 from controller.fleet.catalogue import RULES, judge
 from controller.fleet.voters import groups as voters_of
 from fleet_hosts import NOW, broken, finding, group, having, healthy, host, policy, without
+from pidhygiene.audit import audit
 from pidhygiene.readers import crontab
+from simulated import SimulatedHost
 
 NOFILE = ("units", "nginx.service", "configured", "LimitNOFILE")
 DAY = 86400
@@ -237,6 +239,35 @@ def test_three_masters_wait_for_the_same_restart():
     assert found(masters()[:1] + [host("es2"), host("es3")], "PH-FLT-005") == [], "one host says it itself"
     waits = finding("PH-DEL-004", "info", "INFO", ("unit", "dbus.service"))
     assert found(masters(waits), "PH-FLT-005") == [], "an update is running"
+
+
+def audited_master(number):
+    """es1, es2, es3 as the engine sees them: the bus and the search engine were replaced on disk, and sessions leak."""
+    made = SimulatedHost().file("/proc/sys/kernel/hostname", "es%d\n" % number).file("/proc/sys/kernel/random/boot_id", "3a9c4a5e-0000-4000-8000-%012d\n" % number)
+    for pid, unit, path in ((600, "dbus.service", "/usr/bin/dbus-daemon"), (700, "elasticsearch.service", "/usr/sbin/elasticsearch")):
+        made.process(pid, 1, path.rpartition("/")[2][:15], cgroup="/system.slice/" + unit, exe=path + " (deleted)")
+        made.file(path + " (deleted)", "", nlink=0, ino=pid, ctime=made.wall - 90 * DAY).file(path, "", ctime=made.wall - DAY)
+        made.unit(unit, MainPID=pid, ControlGroup="/system.slice/" + unit)
+    for session in range(1, 101):
+        made.file("/run/systemd/sessions/%d" % session, LEAKED_SESSION % (session, 100000 + session, (made.wall - 5000) * 1e6))
+    result = audit(made, tags=["es-masters", "quorum=3"])
+    assert result["audit"]["errors"] == []
+    return dataclasses.replace(results.of_document(result), at=NOW, received=NOW)
+
+
+LEAKED_SESSION = "UID=500\nUSER=oracle\nACTIVE=0\nSTATE=closing\nTYPE=unspecified\nCLASS=background\nSCOPE=session-%d.scope\nSERVICE=crond\nLEADER=%d\nREALTIME=%d\n"
+
+
+def test_f19_as_the_engine_tells_it():
+    hosts = [audited_master(number) for number in (1, 2, 3)]
+    assert all({"PH-DEL-004", "PH-SES-001"} <= {each["rule"] for each in made.findings if each["status"] in ("warn", "fail")} for made in hosts)
+    told = {each.subject: each for each in found(hosts, "PH-FLT-005")}
+    assert set(told) == {"dbus", "elasticsearch"} and all(each.hosts == ("es1", "es2", "es3") for each in told.values())
+    assert told["elasticsearch"].remedy["parameters"] == {"units": ["elasticsearch.service"], "batches": [["es1"], ["es2"], ["es3"]]}
+    names = [each.name for each in hosts]
+    assert [bool(quorum.rejected(plan(*names), concurrency, hosts, policy(quorum_groups=ES))) for concurrency in (1, 2, 3)] == [False, True, True]
+    first, second = causes.causes(hosts)[:2]
+    assert len(first.hosts) == len(second.hosts) == 3
 
 
 def test_batches_keep_the_majority():

@@ -58,13 +58,18 @@ def scheduled(evidence: Any) -> List[ScheduledRestart]:
         for restart in evidence.cron.restarts():
             how = "%s every %s" % (restart.source, wording.duration(restart.interval_s))
             when = " ".join(restart.line.split()[:5])
-            found.append(ScheduledRestart(restart.source, restart.service, how, when, "", restart.source, restart.line, restart.interval_s))
+            found.append(ScheduledRestart(
+                restart.source, restart.service, how, when, "", restart.source, restart.line, restart.interval_s, _owner_in(restart.source, restart.line)))
     return found
 
 
 def _owner(timer: Any) -> str:
     """As the service behind a timer of the remedy writes it to the journal (remedies/scheduled_restart.py)."""
-    found = re.search(r"; owner: ([^;\"]+)", " ".join(timer.commands)) if timer.id.startswith(OWN) else None
+    return _owner_in(timer.id, " ".join(timer.commands))
+
+
+def _owner_in(name: str, text: str) -> str:
+    found = re.search(r"; owner: ([^;\"]+)", text) if name.startswith((OWN, "/etc/cron.d/" + OWN)) else None
     return found.group(1) if found else ""
 
 

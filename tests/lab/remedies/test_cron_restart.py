@@ -49,13 +49,14 @@ class WithoutSystemd:
         host.run(["systemctl", "mask", "--now", "cron.service"])  # one cron: that of the inside
         host.shell("setsid unshare --mount --pid --fork --mount-proc sh -c %s </dev/null >/dev/null 2>&1 &" % shlex.quote(BOOT))
         deadline = time.monotonic() + 60
-        while not (found := host.run(["pgrep", "-xf", "sleep 1000000", "-o"], check=False).stdout.strip()) or not self._booted(found):
+        self.init = ""
+        while not self._booted():
             assert time.monotonic() < deadline, "the inside does not boot"
             time.sleep(0.1)
-        self.init = found
 
-    def _booted(self, pid: str) -> bool:
-        return self.host.run(["test", "-e", f"/proc/{pid}/root/run/booted"], check=False).returncode == 0
+    def _booted(self) -> bool:
+        self.init = self.host.run(["pgrep", "-xf", "sleep 1000000", "-o"], check=False).stdout.strip()
+        return bool(self.init) and self.host.run(["test", "-e", f"/proc/{self.init}/root/run/booted"], check=False).returncode == 0
 
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.host.run(["nsenter", "--mount", "--pid", "--target", self.init, *argv], check=check)

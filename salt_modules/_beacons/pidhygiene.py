@@ -55,18 +55,29 @@ Events
     ``message``; ``changes``: ``what``, ``before``, ``after``) and ``id``, the minion.
 """
 
-from pidhygiene import fresh  # isort: skip
-
-fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the minion
-
 import copy
 import logging
 import os
+import sys
 
-import pidhygiene
-from pidhygiene import kept, watch_news, watch_settings
-from pidhygiene.host import HostError, LiveHost
-from pidhygiene.remedies import relief
+# Salt's loader of beacons knows nothing of synchronised utils (those of modules and states do), but puts the folder of this file, which has the
+# engine's name, on the path: the engine is looked for right before that, and a wheel before both, as everywhere.
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_UTILS = [os.path.join(os.path.dirname(_HERE), name) for name in ("utils", "_utils")]
+_AT = sys.path.index(_HERE) if _HERE in sys.path else len(sys.path)
+sys.path[_AT:_AT] = _UTILS
+try:
+    from pidhygiene import fresh
+
+    fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the minion
+
+    import pidhygiene
+    from pidhygiene import kept, watch_news, watch_settings
+    from pidhygiene.host import HostError, LiveHost
+    from pidhygiene.remedies import relief
+finally:
+    for _FOLDER in _UTILS:
+        sys.path.remove(_FOLDER)
 
 log = logging.getLogger(__name__)
 

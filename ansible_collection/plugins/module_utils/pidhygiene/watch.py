@@ -53,9 +53,10 @@ def look(host: Host, settings: Settings, places: Dict[str, Any]) -> Look:
     levels: List[Level] = []
     gaps: List[Gap] = []
     unseen: List[str] = []
+    load = _Load(host)
     for key, read in ((NUMBERS, _numbers), (TASKS, _tasks)):
         try:
-            levels.append(read(host, places))
+            levels.append(read(host, places, load))
         except HostError as error:
             gaps.append(Gap(error.path, error.reason))
             unseen.append(key)
@@ -64,7 +65,7 @@ def look(host: Host, settings: Settings, places: Dict[str, Any]) -> Look:
             unseen.append(key)
     if settings.units:
         _groups(host, settings, places, levels, gaps, unseen)
-    return Look(tuple(levels), tuple(gaps), tuple(unseen), not places.get("not_told", False))
+    return Look(tuple(levels), tuple(sorted(set(gaps))), tuple(unseen), not places.get("not_told", False))
 
 
 def machine(host: Host, places: Dict[str, Any]) -> Tuple[Level, ...]:
@@ -79,16 +80,25 @@ def _number(host: Host, path: str) -> int:
     return int(host.read_text(path, limit=4096).split()[0])
 
 
-def _all_tasks(host: Host) -> int:
-    """Threads and zombies included (fs/proc/loadavg.c)."""
-    return int(host.read_text(LOAD, limit=4096).split()[-2].split("/")[1])
+class _Load(object):
+    """All tasks of the machine, threads and zombies included (fs/proc/loadavg.c), read at most once."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._tasks: Optional[int] = None
+
+    def tasks(self) -> int:
+        """Errors: HostError, ValueError, IndexError."""
+        if self._tasks is None:
+            self._tasks = int(self._host.read_text(LOAD, limit=4096).split()[-2].split("/")[1])
+        return self._tasks
 
 
-def _numbers(host: Host, places: Dict[str, Any]) -> Level:
+def _numbers(host: Host, places: Dict[str, Any], load: _Load) -> Level:
     """A pid namespace of our own has a pid_max of its own since Linux 6.14; there /proc/loadavg, which has no namespace, says nothing of it."""
     if "whole" not in places:
         places["whole"] = _whole(host)
-    used, counted, holder = (_all_tasks(host), LOAD, "this machine") if places["whole"] else (_visible_tasks(host), "/proc/*/stat", "this pid namespace")
+    used, counted, holder = (load.tasks(), LOAD, "this machine") if places["whole"] else (_visible_tasks(host), "/proc/*/stat", "this pid namespace")
     budget = Budget("pid_max", holder, used, _number(host, PID_MAX) - RESERVED_PIDS, PID_MAX)
     return Level(NUMBERS, pid_numbers_nearly_used, Subject("host", holder, holder), budget, counted, True)
 
@@ -113,8 +123,8 @@ def _visible_tasks(host: Host) -> int:
     return count
 
 
-def _tasks(host: Host, places: Dict[str, Any]) -> Level:
-    budget = Budget("threads-max", "this machine", _all_tasks(host), _number(host, THREADS_MAX), THREADS_MAX)
+def _tasks(host: Host, places: Dict[str, Any], load: _Load) -> Level:
+    budget = Budget("threads-max", "this machine", load.tasks(), _number(host, THREADS_MAX), THREADS_MAX)
     return Level(TASKS, near_threads_max, THIS_HOST, budget, LOAD, True)
 
 

@@ -60,7 +60,8 @@ def usable(told: Any) -> Dict[str, Any]:
         return {}
     return {
         str(key): row for key, row in told.items()
-        if isinstance(row, dict) and row.get("grade") in (NEAR, FULL) and isinstance(row.get("finding"), dict) and isinstance(row["finding"].get("subject"), dict)
+        if isinstance(row, dict) and row.get("grade") in (NEAR, FULL)
+        and isinstance(row.get("finding"), dict) and isinstance(row["finding"].get("subject"), dict)
     }
 
 

@@ -129,6 +129,8 @@ def _more_tasks(host: Host, level: watch.Level) -> Step:
         raise Refused("%s is no unit of the system's manager" % shown(level.key))
     room = _room(host)
     after = min(before + before // PART, used + room)
+    if before + before // PART <= used:
+        raise Refused("a quarter more than TasksMax=%d lets nothing start: %s has %d tasks already" % (before, shown(unit), used))
     if after <= before or after <= used:
         raise Refused("the machine has no room for more tasks of %s: %d are left beside %d that stay free; raise kernel.pid_max, or end what piles up" % (
             shown(unit), max(0, room), FEW))
@@ -165,7 +167,7 @@ class RaiseTasksMax(Step):
         deadline = time.monotonic() + APPLIED_S
         while self._now() != b"%d" % self.after:
             if time.monotonic() > deadline:
-                raise Failed("systemd took TasksMax=%d for %s, but pids.max is %s" % (self.after, self.unit, shown(self._now().decode("ascii", "replace"))), NEW)
+                raise Failed("TasksMax of %s shall be %d, but pids.max is %s" % (self.unit, self.after, shown(self._now().decode("ascii", "replace"))), NEW)
             time.sleep(0.01)
 
     def undo(self) -> None:

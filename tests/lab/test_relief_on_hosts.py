@@ -166,6 +166,9 @@ def test_relief_through_the_minions_own_process(salted, tmp_path_factory, tmp_pa
               "the reactor has not had the minion audited")
         assert host.run(["systemctl", "show", "-P", "TasksMax", "crowd"]).stdout.strip() == "25"
 
+        by_hand = ask(place, "pidhygiene.relieve", "crowd.service")[NAME]
+        assert by_hand["state"] == "refused" and "crowd.service was raised 0 minutes ago, and it is done once a day" in by_hand["message"]
+
         # The whole pid space.
         host.run(["systemd-run", "--unit=filler", "-p", "TasksMax=infinity", "sh", "-c", "until [ -e /run/go ]; do sleep 0.1; done; exec python3 /opt/filler pid_max"])
         before = main_pids(host)

@@ -23,9 +23,9 @@ def look(remedy: Remedy, given: Dict[str, Any], host: Optional[Host] = None) -> 
 def apply(remedy: Remedy, given: Dict[str, Any], host: Optional[Host] = None) -> Report:
     """Bring the host into the desired state and prove that it is. Errors: Refused (nothing was changed), Failed (its ``state`` says what is left)."""
     parameters = checked(remedy, given)
-    with _alone():
+    with alone():
         proposal = _proposed(remedy, host or LiveHost(), parameters)
-        _run(proposal.steps)
+        run(proposal.steps)
         problems = remedy.verify(host or LiveHost(), parameters)
     if problems:
         raise Failed("%s is written, but not in force: %s" % (remedy.name, "; ".join(problems)), NEW)
@@ -43,7 +43,8 @@ def _report(proposal: Proposal) -> Report:
     return Report(bool(proposal.steps), tuple(proposal.differences()), proposal.notes)
 
 
-def _run(steps: Sequence[Step]) -> None:
+def run(steps: Sequence[Step]) -> None:
+    """In order; undone when one fails. Errors: Failed."""
     done: List[Step] = []
     for step in steps:
         done.append(step)
@@ -75,7 +76,7 @@ def _text(error: BaseException) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """One remedy at a time on a host: whoever comes second is told, and changes nothing."""
     fd = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:

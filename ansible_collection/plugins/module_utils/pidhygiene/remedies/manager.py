@@ -74,7 +74,7 @@ class Reload(Step):
             reload()
 
 
-def set_numbers(unit: str, values: Sequence[Tuple[str, int]], runtime: bool = True) -> None:
+def set_numbers(unit: str, values: Sequence[Tuple[str, int]], runtime: bool = True, patience: float = RELOAD_S) -> None:
     """Properties of type t, live (SetUnitProperties): no start, no reload, no process."""
     rows = b""
     for name, value in values:
@@ -83,7 +83,7 @@ def set_numbers(unit: str, values: Sequence[Tuple[str, int]], runtime: bool = Tr
         row = bus.padded(row, 8) + struct.pack("<Q", value)
         rows += row
     head = bus.padded(texts(unit), 4) + struct.pack("<II", 1 if runtime else 0, len(rows))
-    _call("SetUnitProperties", bus.padded(head, 8) + rows, "sba(sv)")
+    _call("SetUnitProperties", bus.padded(head, 8) + rows, "sba(sv)", patience)
 
 
 class SetNumber(Step):

@@ -241,7 +241,7 @@ class _OfUser(object):
             found[label] = unit._replace(
                 id=label, names=(label,), user=self._user.name, load_state="loaded", main_pid=self._main(live, run),
                 active_state=("active" if run else "inactive") if told else None, exec_main_start_wall=run.since if run else None,
-                transient=(unit.fragment or "").startswith(runtime(self._user.uid) + "/transient/"), pid_file=self._expanded(unit.pid_file))
+                transient=(unit.fragment or "").startswith(runtime(self._user.uid) + "/transient/"), pid_file=self._pid_file(unit))
         return found
 
     def _main(self, live: List[Process], run: Optional[_Run]) -> Optional[int]:
@@ -262,9 +262,10 @@ class _OfUser(object):
         except HostError:
             return ""
 
-    def _expanded(self, path: str) -> str:
+    def _pid_file(self, unit: Unit) -> str:
         """Empty where it holds more than the usual specifiers (systemd.unit(5)). A relative path is below $XDG_RUNTIME_DIR."""
-        run = "/run/user/%d" % self._user.uid
+        setting, run = unit.configured.get("PIDFile"), "/run/user/%d" % self._user.uid
+        path = setting.value if setting is not None else ""
         meant = {"t": run, "h": self._user.home, "u": self._user.name, "U": "%d" % self._user.uid, "%": "%"}
         if not path or not set(_SPECIFIER.findall(path)) <= set(meant):
             return ""

@@ -491,7 +491,10 @@ def _differing(evidence: Any, unit: Any, group: Any) -> Finding:
     ("units", "leftovers", "processes", "details"), ("users", "user_units"),
 )
 def kill_mode_leaves_processes(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    """Many vendors ship KillMode=process: that alone is information, real leftovers warn, leftovers that run twice fail."""
+    """Many vendors ship KillMode=process: that alone is information, real leftovers warn, leftovers that run twice fail.
+
+    In units of users' managers a vendor's KillMode= spares what people started from their desktop: there, only what runs twice counts.
+    """
     units = evidence.units
     if not units.manager.present:
         yield NotApplicable(NO_SYSTEMD)
@@ -502,8 +505,10 @@ def kill_mode_leaves_processes(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from of_users.unseen(evidence)
     quiet = []
     for leaving in evidence.leftovers.units:
-        if leaving.left and not _allowed(leaving.unit.id, policy["units.leftovers_allowed"]):
-            yield _left_behind(evidence, leaving)
+        twice = _running_twice(leaving)
+        meant = not twice and wording.of_user(evidence, leaving.unit.id) and by_vendor(_kill_mode_source(leaving.unit))
+        if leaving.left and not meant and not _allowed(leaving.unit.id, policy["units.leftovers_allowed"]):
+            yield _left_behind(evidence, leaving, twice)
         else:
             quiet.append(leaving.unit)
     if quiet:
@@ -527,13 +532,17 @@ def _kill_mode_source(unit: Any) -> str:
     return "%s:%d" % (setting.file, setting.line) if setting is not None and setting.file else "systemd"
 
 
-def _left_behind(evidence: Any, leaving: Any) -> Finding:
-    unit, table = leaving.unit, evidence.processes
+def _running_twice(leaving: Any) -> List[str]:
+    """Programs of what is left over that a present member runs with the same arguments."""
     current = {leaving.commands[pid] for pid in leaving.members if pid in leaving.commands}
-    twice = sorted({
+    return sorted({
         wording.base_name(leaving.commands[pid].program) for pid in leaving.left
         if pid in leaving.commands and leaving.commands[pid].arguments and leaving.commands[pid] in current
     })
+
+
+def _left_behind(evidence: Any, leaving: Any, twice: List[str]) -> Finding:
+    unit, table = leaving.unit, evidence.processes
     programs: Dict[str, int] = {}
     for pid in leaving.left:
         programs[table.processes[pid].comm] = programs.get(table.processes[pid].comm, 0) + 1

@@ -172,6 +172,7 @@ def test_a_manager_that_does_not_tell_runs():
     found.remove(RUN + "/units/invocation:web.service")
     found._dirs.pop(RUN + "/units")
     silent(found, "PH-SYS-006", "PH-ORP-005", "PH-CRN-001")
+    assert "web.service of user oracle stop without their children" in judge(found, "PH-SYS-006").only("info")["message"]
 
 
 def test_policy_allows_leftovers_by_the_units_own_name():

@@ -53,7 +53,7 @@ def unread(evidence: Any, unit: Any) -> Tuple[str, ...]:
     """Files written after the unit's start and after the last reload that its manager can have done: it has older ones."""
     found = evidence.user_units
     reload, start = found.last_load.get(uid_of(unit.id)), unit.exec_main_start_wall
-    if reload is None or unit.transient or (start is None and not unit.id.endswith(".slice")):
+    if reload is None or (start is None and not unit.id.endswith(".slice")):
         return ()
     known = max(reload, start or 0.0) + TOLERANCE_S
     return tuple(path for path in unit.files if not by_vendor(path) and path in found.files

@@ -59,6 +59,15 @@ def test_no_more_users_are_read_than_a_host_can_bear(more):
     assert ("units of more than 50 users are not read" in row.get("not_applicable", ())) == bool(more)
 
 
+@pytest.mark.parametrize("more", [0, 250])
+def test_no_more_units_of_a_user_are_read(more):
+    found = host()
+    for number in range(more):
+        found.link(RUN + "/units/invocation:u%d.service" % number, PRESENT)
+    row = judge(found, "PH-SYS-001").row
+    assert ("units of a user beyond the first 200 are not read" in row.get("not_applicable", ())) == bool(more)
+
+
 # -- limits, and lines without effect
 
 
@@ -289,11 +298,16 @@ def test_files_that_the_users_manager_may_not_read_are_not_read_for_it():
     lambda found: found.file(OWN + "web.service.d/x.conf", "").forbid(OWN + "web.service.d/x.conf", Unsafe("x", "not a regular file")),
     lambda found: found.forbid("/home/oracle/.config/systemd/user"),
 ], ids=["large", "much", "many", "fifo", "forbidden"])
-@pytest.mark.parametrize("rule", ["PH-SYS-001", "PH-SYS-002", "PH-SYS-003", "PH-SYS-005", "PH-SYS-006", "PH-SYS-007", "PH-LIM-005", "PH-ORP-003"])
+@pytest.mark.parametrize("rule", RULES)
 def test_what_is_not_read_is_unknown(rule, spoil):
     found = host()
     spoil(found)
     assert judge(found, rule).status == "unknown"
+
+
+@pytest.mark.parametrize("path, status", [("/home/oracle/.config/systemd/user", "unknown"), (OWN + "job.timer", "unknown"), (OWN + "web.service", "pass")])
+def test_clock_changes_need_timers_alone(path, status):
+    assert judge(of_timer("OnCalendar=02:30", "ExecStart=/bin/true\n").forbid(path), "PH-CRN-003").status == status
 
 
 def test_homes_on_servers_are_left_alone():

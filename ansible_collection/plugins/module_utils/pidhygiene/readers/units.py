@@ -57,7 +57,7 @@ class Unit(NamedTuple):
     pid_file: str
     runtime_max_us: int  # UNLIMITED: none
     exec_main_start_us: Optional[int]  # CLOCK_MONOTONIC; this and the next five only where ``complete``
-    exec_main_start_wall: Optional[float]  # seconds since the epoch
+    exec_main_start_wall: Optional[float]  # seconds since the epoch; of users' units the start of their present run
     active_enter_us: Optional[int]  # CLOCK_MONOTONIC
     active_enter_wall: Optional[float]
     limits: Dict[str, Limit]  # item (nproc, nofile …) to what the manager sets at the next start; empty without the bus

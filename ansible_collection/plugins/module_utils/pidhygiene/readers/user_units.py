@@ -107,25 +107,24 @@ def read(host: Host, table: ProcessTable, details: Details, users: Users) -> Use
     found = UserUnits({}, (), {}, {}, {}, (), ())
     timers: List[Timer] = []
     search: Optional[UserSearch] = None
-    read_so_far = 0
     for uid in sorted(set(members) | set(managers)):
         user = users.by_uid.get(uid)
-        runs = _runs(host, uid, gaps) if user is not None else None
         if user is None:
             not_read.add("units of users that are not in /etc/passwd are not read")
-        elif read_so_far >= MOST_USERS:
+        elif len(found.managers) >= MOST_USERS:
             not_read.add("units of more than %d users are not read" % MOST_USERS)
         else:
             account = users.account(user.name) or Account(user.name, uid, user.gid, ())
             search = UserSearch(host, account, load_path(user.home, uid), search)
-            one = _OfUser(host, table, user, managers.get(uid, 0), runs, search)
+            one = _OfUser(host, table, user, managers.get(uid, 0), _runs(host, uid, gaps), search)
             own = one.timers()
             units = one.units(members.get(uid, {}), groups, {timer.unit for timer in own})
             labels = {label.rpartition("/")[2]: label for label in units}
-            timers.extend(timer._replace(unit=labels.get(timer.unit, timer.unit)) for timer in own)
+            timers.extend(timer._replace(unit=labels.get(timer.unit, "user@%d.service/%s" % (uid, timer.unit))) for timer in own)
             found.units.update(units)
             found.managers[uid] = one.manager
-            read_so_far += 1
+            if max(len(units), len(own)) >= MOST_UNITS:
+                not_read.add("units of a user beyond the first %d are not read" % MOST_UNITS)
     if found.units:
         _last_loads(host, found)
     if search is not None:

@@ -25,7 +25,7 @@ def jobs_meet_a_change(evidence: Any, policy: Any) -> Iterator[Verdict]:
     gaps += tuple(gap for gap in evidence.units.gaps if ".timer" in gap.source) + evidence.calendars.gaps + evidence.cron.gaps
     if gaps:
         yield Unknown(gaps)
-    yield from of_users.unseen(evidence, ".timer")
+    yield from of_users.unseen(evidence, timers_alone=True)
     changes = _Changes(evidence.clock.wall)
     yield from _cron(evidence, changes)
     yield from _timers(evidence, changes)

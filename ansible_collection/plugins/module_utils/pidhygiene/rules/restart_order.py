@@ -19,7 +19,7 @@ def unsafe_plan(evidence: Any, policy: Any) -> Iterator[Verdict]:
     gaps += tuple(gap for gap in evidence.executables.gaps if not gap.source.startswith("/proc/1/"))
     if gaps:
         yield Unknown(gaps)
-    yield from of_users.unseen(evidence, ".timer")
+    yield from of_users.unseen(evidence, timers_alone=True)
     stale = {wording.unit_of(evidence, image.process.pid) or "" for image in evidence.executables.images if image.deleted and not image.container}
     running = {name for name in CLIENTS if name in evidence.units.units and evidence.units.units[name].running}
     plans = _plans(evidence)

@@ -524,7 +524,7 @@ def kill_mode_leaves_processes(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _allowed(unit: str, patterns: Iterable[str]) -> bool:
     """Units of users by their own name, or with the way to them."""
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in {unit, unit.rpartition("/")[2]})
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in (unit, unit.rpartition("/")[2]))
 
 
 def _kill_mode_source(unit: Any) -> str:

@@ -12,7 +12,7 @@ from . import facts_time, restarts, wording
 from .digest import sha256
 from .text import shown
 
-SOURCES = ("budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "users")
+SOURCES = ("budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "user_units", "users")
 COMPARED = ("nproc", "nofile", "memlock")  # running limits told for every unit with a process
 MOST_UNITS = 400
 MOST_RESTARTS = 100

@@ -66,7 +66,7 @@ def _why_not(finding: Dict[str, Any]) -> str:
         return "no remedy is known for it: the message says what to do"
     if proposed["state"] not in BY_NAME:
         return "%s is done by hand: %s" % (proposed["state"], _words(proposed["parameters"]) or "see the message")
-    if proposed["state"] in ("unit_limits", "reap") and proposed["parameters"].get("user"):
+    if proposed["state"] in ("unit_limits", "reap", "restart", "dedupe") and proposed["parameters"].get("user"):
         return "%s is a unit of the user's own manager: the user sets and restarts it (systemctl --user)" % proposed["parameters"].get("unit")
     try:
         checked(BY_NAME[proposed["state"]], fitted(proposed["state"], proposed["parameters"]))

@@ -15,6 +15,7 @@ description:
   - Applies the steps that a plan of C(pidhygiene plan) names for this host, in order, and ends at the first that does not succeed.
   - Afterwards the rules that the plan was made for are evaluated again on the running host. A finding that is still there fails the task.
   - Refuses a plan that is older than a day, that was made on another boot of the host, or whose steps were edited.
+  - Refuses what would leave a quorum group without a majority of voters that are up now. After its steps, the host must count as a voter again.
   - A host of which the plan says nothing is left alone.
 options:
   plan:
@@ -28,6 +29,13 @@ options:
     description: The policy of the audit afterwards.
     type: dict
     default: {}
+  voters:
+    description:
+      - What M(pidhygiene.host.voter_info) says now of the other voters of the quorum groups that the plan touches on this host, as registered from a loop over
+        what M(pidhygiene.host.quorum_info) returned.
+      - Without it nothing is done on a host whose steps touch a quorum group. The role and the playbook of this collection ask.
+    type: list
+    elements: dict
 extends_documentation_fragment:
   - pidhygiene.host.remedy
 seealso:
@@ -41,6 +49,10 @@ EXAMPLES = r"""
 - name: What was reviewed, and nothing else
   pidhygiene.host.apply_plan:
     plan: plan.yml
+
+- name: With quorum groups, the role asks the other voters first
+  ansible.builtin.import_role:
+    name: pidhygiene.host.remediate
 """
 
 RETURN = r"""
@@ -88,16 +100,19 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.pidhygiene.host.plugins.module_utils._remedy import shown_difference
 from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.policy import Policy, PolicyError
 from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.remedies.model import Refused
-from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.remedies.plan import GOOD, NotAPlan, apply_host
+from ansible_collections.pidhygiene.host.plugins.module_utils.pidhygiene.remedies.plan import GOOD, NotAPlan, Voter, apply_host
 
 
 def main():
     module = AnsibleModule(
-        argument_spec=dict(plan=dict(type="raw", required=True), name=dict(type="str"), policy=dict(type="dict", default={})),
+        argument_spec=dict(plan=dict(type="raw", required=True), name=dict(type="str"), policy=dict(type="dict", default={}),
+                           voters=dict(type="list", elements="dict")),
         supports_check_mode=True,
     )
+    voters = module.params["voters"]
     try:
-        report = apply_host(module.params["plan"], module.params["name"] or "", module.check_mode, Policy(module.params["policy"]))
+        asked = None if voters is None else [Voter(**row) for row in voters]
+        report = apply_host(module.params["plan"], module.params["name"] or "", module.check_mode, Policy(module.params["policy"]), asked=asked)
     except NotAPlan as error:
         module.fail_json(msg="This is no plan: %s." % error)
     except PolicyError as error:

@@ -83,6 +83,14 @@ def _units(evidence: Any) -> Dict[str, Any]:
     return found
 
 
+def voter_units(evidence: Any, groups: Dict[str, Any]) -> Dict[str, str]:
+    """State of the units by which a host counts as a voter of its quorum groups, of those that systemd knows here."""
+    if not evidence.has("units"):
+        return {}
+    wanted = {unit for group in groups.values() for unit in group.get("units", ())}
+    return {name: unit.active_state or "" for name, unit in sorted(evidence.units.units.items()) if wanted & set(unit.names)}
+
+
 def _usual(evidence: Any) -> Dict[str, str]:
     """The running limits that most units have."""
     counts: Dict[str, int] = {}

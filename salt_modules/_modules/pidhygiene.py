@@ -34,6 +34,7 @@ from pidhygiene.explain import NothingToExplain
 from pidhygiene.explain import explain as explanation_of
 from pidhygiene.host import LiveHost
 from pidhygiene.policy import Policy, PolicyError
+from pidhygiene.remedies import voter as _voter
 from pidhygiene.rules.catalogue import NoSuchRule
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.dictupdate import update
@@ -166,6 +167,26 @@ def explain(what, full=False, deadline=60):
     except NothingToExplain as error:
         raise CommandExecutionError("%s." % error)
     return found.plain() if full else terminal.explanation(found, terminal.Style(False, WIDTH))
+
+
+def voter(units=None, probe=""):
+    """
+    Whether this minion counts as a voter of a quorum group now: its units are active, its probe is answered, and no remedy is being applied to it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'es*' pidhygiene.voter units=elasticsearch.service probe=tcp:9300
+
+    units
+        The units that make it a voter, as a list or with commas between them.
+
+    probe
+        ``tcp:PORT``, which must be listened on, or an address as ``http://127.0.0.1:9200/_cluster/health`` that must answer with a status of 2xx.
+    """
+    why = _voter.problem(_words(units), probe)
+    return {"up": not why, "why": why}
 
 
 def _policy(given):

@@ -228,7 +228,7 @@ def time_zone(name, restart="cached", ensure="present"):
     return _done(name, BY_NAME["time_zone"], {"name": name, "restart": restart, "state": ensure})
 
 
-def plan_applied(name, host=None, policy=None):
+def plan_applied(name, host=None, policy=None, voters=None, plan=None):
     """
     What a reviewed plan says of this minion, step by step, and nothing else; then the rules that it was made for are evaluated again.
 
@@ -240,11 +240,18 @@ def plan_applied(name, host=None, policy=None):
 
     policy
         The policy of the audit afterwards; the pillar ``pidhygiene`` when not given.
+
+    voters
+        What the other voters of its quorum groups say now; ``salt-run pidhygiene.apply_plan`` asks them. Without it nothing is done that touches a group.
+
+    plan
+        The plan itself, in place of a file.
     """
     answer = {"name": name if isinstance(name, str) else "plan", "result": False, "comment": "", "changes": {}}
     try:
         wanted = Policy(_plain(__pillar__.get("pidhygiene")) if policy is None else policy)
-        report = _plan.apply_host(_document(name), host or __opts__["id"], __opts__["test"], wanted)
+        asked = None if voters is None else [_voter(row) for row in _plain(voters)]
+        report = _plan.apply_host(_document(name if plan is None else plan), host or __opts__["id"], __opts__["test"], wanted, asked=asked)
     except (_plan.NotAPlan, PolicyError, OSError) as error:
         return dict(answer, comment="%s." % error)
     except Refused as error:
@@ -256,6 +263,12 @@ def plan_applied(name, host=None, policy=None):
     changes = {each.what: {"old": each.before, "new": each.after} for outcome in report.outcomes for each in outcome.differences}
     result = (None if __opts__["test"] and report.changed else True) if report.succeeded else False
     return dict(answer, result=result, changes=changes, comment="\n".join(lines))
+
+
+def _voter(row):
+    if not isinstance(row, dict) or not {"group", "name", "up"} <= set(row) <= set(_plan.Voter._fields):
+        raise _plan.NotAPlan("voters must be a list of mappings with group, name and up, not %r" % (row,))
+    return _plan.Voter(**row)
 
 
 def _document(name):

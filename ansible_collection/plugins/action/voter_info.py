@@ -23,6 +23,10 @@ class ActionModule(ActionBase):
             answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=dict(self._task.args), task_vars=task_vars)
         except AnsibleError as error:
             return _down(str(error))
+        except BaseException as error:  # the time-out of the task is no Exception, so that nobody swallows it by chance
+            if "Timeout" not in type(error).__name__:
+                raise
+            return _down("no answer in %s s" % self._task.timeout)
         if answer.get("unreachable") or answer.get("failed") or not isinstance(answer.get("up"), bool):
             return _down(str(answer.get("msg") or "it gave no answer"))
         return answer

@@ -63,10 +63,10 @@ def salted(lab_base) -> Tree:
 
 
 @contextmanager
-def master(place: Path, address: str):
+def master(place: Path, address: str, publish: int = PUBLISH, ret: int = RETURN):
     """Sockets want a short path. Ended by its pid, and its children with it."""
     place.mkdir(parents=True, exist_ok=True)
-    (place / "master").write_text(MASTER.format(place=place, address=address, publish=PUBLISH, ret=RETURN, adapters=ADAPTERS))
+    (place / "master").write_text(MASTER.format(place=place, address=address, publish=publish, ret=ret, adapters=ADAPTERS))
     process = subprocess.Popen([str(BIN / "salt-master"), "-c", str(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)
     try:

@@ -86,7 +86,7 @@ def test_three_masters_go_one_at_a_time() -> None:
     results = masters()
     for _name, result in results:
         assert {"PH-DEL-004", "PH-SES-001"} <= {finding["rule"] for finding in result["findings"] if finding["status"] in ("warn", "fail")}
-        assert "quorum=3" in result["host"]["tags"] and result["facts"]["voter_units"] == {SERVICE: "active"}
+        assert "quorum=3" in result["host"]["tags"] and result["facts"]["voter_units"] == {SERVICE: {"id": SERVICE, "state": "active"}}
     document = made(results)
     group = document["quorum"]["es-masters"]
     assert steps(document)["es1"] == ["restart"] and group["together"] == 1 and group["order"] == ["es1", "es2", "es3"] and group["down"] == {}
@@ -129,6 +129,17 @@ def test_other_units_and_other_hosts_are_nobodys_business() -> None:
     other = {"quorum_groups": {"es": {"voters": ["es*"], "units": ["kibana.service"]}, "web": {"voters": ["web1"]}}}
     document = made(masters("active", "active"), other)
     assert document["quorum"] == {} and steps(document) == {"es1": ["restart"], "es2": ["restart"]}
+
+
+def test_a_unit_may_be_named_by_an_alias() -> None:
+    policy = {"quorum_groups": {"es": {"voters": ["es1", "es2", "es3"], "units": ["search.service"]}}}
+    results = []
+    for number in (1, 2, 3):
+        host = master(number)
+        host.units[SERVICE]["Names"] = [SERVICE, "search.service"]
+        results.append(("es%d" % number, audited(host, policy)))
+    document = made(results, policy)
+    assert document["quorum"]["es"]["down"] == {} and document["quorum"]["es"]["units"] == ["search.service"] and document["hosts"]["es1"]["quorum"] == ["es"]
 
 
 def test_restarts_on_schedule_do_not_meet() -> None:

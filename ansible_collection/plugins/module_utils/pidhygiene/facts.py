@@ -83,12 +83,13 @@ def _units(evidence: Any) -> Dict[str, Any]:
     return found
 
 
-def voter_units(evidence: Any, groups: Dict[str, Any]) -> Dict[str, str]:
-    """State of the units by which a host counts as a voter of its quorum groups, of those that systemd knows here."""
+def voter_units(evidence: Any, groups: Dict[str, Any]) -> Dict[str, Dict[str, str]]:
+    """The units by which a host counts as a voter of its quorum groups, as the policy names them, of those that systemd knows here."""
     if not evidence.has("units"):
         return {}
     wanted = {unit for group in groups.values() for unit in group.get("units", ())}
-    return {name: unit.active_state or "" for name, unit in sorted(evidence.units.units.items()) if wanted & set(unit.names)}
+    return {name: {"id": unit.id, "state": unit.active_state or ""}
+            for _id, unit in sorted(evidence.units.units.items()) for name in sorted(wanted & set(unit.names))}
 
 
 def _usual(evidence: Any) -> Dict[str, str]:

@@ -109,8 +109,8 @@ def _with_quorum(hosts: Dict[str, Dict[str, Any]], results: Mapping[str, Dict[st
     """The groups that the plan touches; what no order allows is left to people."""
     chosen: Dict[str, Any] = {}
     judged = []
-    groups = quorum.of_policy(policy["quorum_groups"], sorted(set(results) | set(missing)))
-    for group in groups:
+    for plain in quorum.of_policy(policy["quorum_groups"], sorted(set(results) | set(missing))):
+        group = plain._replace(aliases=_own_names(plain, results))
         down = {host: reason for host, reason in ((host, _down(group, results.get(host), missing.get(host, ""))) for host in group.voters) if reason}
         judged.append((down, quorum.judge(group, {name: entry["steps"] for name, entry in hosts.items()}, down)))
     for _down_now, verdict in judged:
@@ -129,15 +129,26 @@ def _with_quorum(hosts: Dict[str, Dict[str, Any]], results: Mapping[str, Dict[st
     return chosen
 
 
+def _voter_unit(result: Optional[Dict[str, Any]], unit: str) -> Tuple[str, str]:
+    """Its own name and its state; empty where the audit did not look, or systemd does not know it."""
+    seen = ((result or {}).get("facts") or {}).get("voter_units")
+    found = seen.get(unit) if isinstance(seen, dict) else None
+    return (str(found.get("id", "")), str(found.get("state", ""))) if isinstance(found, dict) else ("", "")
+
+
+def _own_names(group: quorum.Group, results: Mapping[str, Dict[str, Any]]) -> Tuple[str, ...]:
+    """A policy may name mysql.service where steps name mariadb.service."""
+    return tuple(sorted({_voter_unit(results.get(host), unit)[0] for host in group.voters for unit in group.units} - {""}))
+
+
 def _down(group: quorum.Group, result: Optional[Dict[str, Any]], missing: str) -> str:
     """Why a voter did not count when it was audited; empty when it did, or when the audit did not know what to look at."""
     if missing or result is None:
         return missing or "was not audited"
-    seen = (result.get("facts") or {}).get("voter_units")
-    if not isinstance(seen, dict):
+    if "voter_units" not in (result.get("facts") or {}):
         return ""
-    bad = ["%s was %s" % (unit, shown(str(seen.get(unit) or "not loaded"))) for unit in group.units if seen.get(unit) != "active"]
-    return ", ".join(bad)
+    states = [(unit, _voter_unit(result, unit)[1]) for unit in group.units]
+    return ", ".join("%s was %s" % (unit, shown(state) or "not loaded") for unit, state in states if state != "active")
 
 
 def _why_not(finding: Dict[str, Any]) -> str:

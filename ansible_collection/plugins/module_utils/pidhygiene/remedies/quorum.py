@@ -19,6 +19,7 @@ class Group(NamedTuple):
     patterns: Tuple[str, ...]  # as the policy names them
     units: Tuple[str, ...] = ()  # that make a host a voter; empty: the host itself
     probe: str = ""  # tcp:PORT or http://…, asked on the voter
+    aliases: Tuple[str, ...] = ()  # further names of these units
 
     @property
     def majority(self) -> int:
@@ -65,7 +66,7 @@ def takes_away(group: Group, step: Mapping[str, Any]) -> bool:
     if not step.get("disruptive") and not (remedy == "time_zone" and given.get("restart") != "none"):  # it restarts daemons as it finds them
         return False
     touched = set(restarted(step))
-    return not group.units or not touched or bool(touched & set(group.units))
+    return not group.units or not touched or bool(touched & set(group.units + group.aliases))
 
 
 def restarted(step: Mapping[str, Any]) -> List[str]:
@@ -86,7 +87,7 @@ def takes_away_later(group: Group, step: Mapping[str, Any]) -> bool:
     if fields is None or step["parameters"].get("state") == "absent":
         return False
     touched = {str(step["parameters"][field]) for field in fields if step["parameters"].get(field)}
-    return not group.units or not touched or bool(touched & set(group.units))
+    return not group.units or not touched or bool(touched & set(group.units + group.aliases))
 
 
 def refusal(group: Group, host: str, acting: AbstractSet[str], up: AbstractSet[str], why_down: Optional[Mapping[str, str]] = None) -> str:

@@ -32,7 +32,7 @@ def test_batches_are_those_of_ansible(serial: list[Any], found: list[list[str]])
 
 def asked(host: str, serial: list[Any], batch: list[str], document: dict[str, Any] | None = None, known: list[str] | None = None) -> dict[str, Any]:
     given = document or plan.make(masters(), NOW, rules=lambda rule: rule == "PH-DEL-001", policy=Policy(POLICY))
-    task = SimpleNamespace(args={"plan": given}, get_play=lambda: SimpleNamespace(serial=serial), async_val=0, check_mode=False, diff=False)
+    task = SimpleNamespace(args={"plan": given}, _parent=SimpleNamespace(_parent=SimpleNamespace(_play=SimpleNamespace(serial=serial))), async_val=0, check_mode=False, diff=False)
     play = SimpleNamespace(check_mode=False, diff=False)
     action = quorum_info.ActionModule(task, SimpleNamespace(_shell=SimpleNamespace(tmpdir=None)), play, None, None, None)
     answer: dict[str, Any] = action.run(task_vars={"inventory_hostname": host, "ansible_play_batch": batch, "ansible_play_hosts_all": HOSTS,

@@ -54,10 +54,10 @@ class ActionModule(ActionBase):
 
 def _serial(task: Any) -> list[Any]:
     """Of the play that the task stands in; nothing where it cannot be told, and then each batch is judged when it comes."""
-    try:
-        return list(task.get_play().serial or [])
-    except (AttributeError, TypeError):
-        return []
+    place = task
+    while place is not None and getattr(place, "_play", None) is None:
+        place = getattr(place, "_parent", None)
+    return list(place._play.serial or []) if place is not None else []
 
 
 def batches(hosts: list[str], serial: list[Any]) -> list[list[str]]:

@@ -42,11 +42,11 @@ def _problems(units: Sequence[str], probe: str, alone: bool) -> Iterator[str]:
 
 
 def wait(units: Sequence[str], probe: str, patience_s: float = REJOIN_S) -> str:
-    """The same, once it counts again or has had its time."""
+    """The same, once it counts again or has had its time; a unit that has ended does not come back by itself."""
     deadline = time.monotonic() + patience_s
     while True:
         found = problem(units, probe, alone=True)
-        if not found or time.monotonic() > deadline:
+        if not found or time.monotonic() > deadline or any(_state(unit) in ("failed", "inactive") for unit in units):
             return found
         time.sleep(0.5)
 

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--host", action="append", default=[], metavar="NAME", help="only this host or pattern; may be repeated")
     plan.add_argument("--policy", type=Path, metavar="FILE", help="policy in YAML: its quorum groups are never taken below their majority")
     plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
+    plan.add_argument("--owner", default="", help="who answers for restarts on schedule; without one the next audit says that nobody does")
     plan.set_defaults(run=_plan)
     return parser
 
@@ -66,7 +67,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     try:
         policy = plan.policy(options.policy) if options.policy else None
-        document = plan.make(options.folder, options.rule, options.host, options.ticket, policy=policy)
+        document = plan.make(options.folder, options.rule, options.host, options.ticket, policy=policy, owner=options.owner)
     except (plan.NothingToPlan, plan.BadPolicy) as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
         return BROKEN if isinstance(error, plan.NothingToPlan) else USAGE

@@ -32,7 +32,7 @@ class BadPolicy(Exception):
 
 
 def make(place: Path, rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None,
-         policy: Policy | None = None) -> dict[str, Any]:
+         policy: Policy | None = None, owner: str = "") -> dict[str, Any]:
     """The plan for the last results in the folder. Errors: NothingToPlan, OSError.
 
     Hosts that are not asked for are not repaired, but known: they vote in their quorum groups as they were audited.
@@ -45,7 +45,7 @@ def make(place: Path, rules: Sequence[str] = (), hosts: Sequence[str] = (), tick
     if not wanted:
         raise NothingToPlan("%s holds no result%s: run audit.yml first" % (place, " of %s" % ", ".join(hosts) if hosts else ""))
     return plan.make(list(results.items()), time.time() if now is None else now, ticket,
-                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules), policy, missing, wanted)
+                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules), policy, missing, wanted, owner)
 
 
 def policy(path: Path) -> Policy:

@@ -114,7 +114,7 @@ def test_every_seed_is_repaired_by_a_plan(host: LabHost, tmp_path: Path) -> None
 
     # Through Ansible: the limits that were promised, and a restart in time in place of the weekly one.
     audited(tmp_path, host)
-    entry = planned(tmp_path, "--rule", "PH-LIM-003", "--rule", "PH-ZMB-007")["hosts"][host.name]
+    entry = planned(tmp_path, "--rule", "PH-LIM-003", "--rule", "PH-ZMB-007", "--owner", "backup team", "--ticket", "CHG-4711")["hosts"][host.name]
     steps = {(step["remedy"], step["parameters"]["unit"]): step["parameters"] for step in entry["steps"]}
     assert set(steps) == {("unit_limits", "backup.service"), ("unit_limits", "db.service"), ("scheduled_restart", "backup.service")}
     assert steps["unit_limits", "backup.service"]["limits"] == {"nofile": "4321"} == steps["unit_limits", "db.service"]["limits"]

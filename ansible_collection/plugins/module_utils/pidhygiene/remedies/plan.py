@@ -38,13 +38,15 @@ class NotAPlan(Exception):
 
 
 def make(results: Sequence[Tuple[str, Dict[str, Any]]], now: float, ticket: str = "", rules: Callable[[str], bool] = lambda rule: True,
-         policy: Optional[Policy] = None, missing: Optional[Mapping[str, str]] = None, only: Optional[Sequence[str]] = None) -> Dict[str, Any]:
+         policy: Optional[Policy] = None, missing: Optional[Mapping[str, str]] = None, only: Optional[Sequence[str]] = None, owner: str = "") -> Dict[str, Any]:
     """``results``: name of a host as the front end targets it, and its result document. ``rules``: which rules' findings to repair.
 
     ``policy``: its quorum groups; ``missing``: hosts that were not audited, and why; they count as down. ``only``: hosts to
-    repair; the others merely vote.
+    repair; the others merely vote. ``owner``: who answers for restarts on schedule.
     """
     hosts = {name: _of_host(result, rules) for name, result in sorted(results) if only is None or name in only}
+    for step in (step for entry in hosts.values() for step in entry["steps"] if step["remedy"] == "scheduled_restart"):
+        step["parameters"].update((name, text) for name, text in (("owner", owner), ("reason", ticket)) if text)
     groups = _with_quorum(hosts, dict(results), policy or Policy(), missing or {})
     for entry in hosts.values():
         entry["evidence"] = evidence(entry["steps"], {name: groups[name] for name in entry["quorum"]})

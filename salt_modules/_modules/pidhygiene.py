@@ -32,9 +32,11 @@ from pidhygiene import document, evidence, measures, snapshot, terminal
 from pidhygiene.audit import audit
 from pidhygiene.explain import NothingToExplain
 from pidhygiene.explain import explain as explanation_of
-from pidhygiene.host import LiveHost
+from pidhygiene.host import HostError, LiveHost
 from pidhygiene.policy import Policy, PolicyError
+from pidhygiene.remedies import revert as _revert
 from pidhygiene.remedies import voter as _voter
+from pidhygiene.remedies.model import Failed
 from pidhygiene.rules.catalogue import NoSuchRule
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.dictupdate import update
@@ -187,6 +189,25 @@ def voter(units=None, probe=""):
     """
     why = _voter.problem(_words(units), probe)
     return {"up": not why, "why": why}
+
+
+def login_confirmed():
+    """
+    A new login works: the change of how people log in that a plan has made, and that would be taken back, stays. Returns the files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        ssh web1 true && salt web1 pidhygiene.login_confirmed
+    """
+    try:
+        kept = _revert.keep()
+    except (Failed, HostError, OSError) as error:
+        raise CommandExecutionError("The change could not be kept, and is taken back: %s" % error)
+    if not kept:
+        raise CommandExecutionError("Nothing waits to be taken back: it was confirmed before, or it is too late.")
+    return kept
 
 
 def _policy(given):

@@ -228,7 +228,7 @@ def time_zone(name, restart="cached", ensure="present"):
     return _done(name, BY_NAME["time_zone"], {"name": name, "restart": restart, "state": ensure})
 
 
-def plan_applied(name, host=None, policy=None, voters=None, plan=None):
+def plan_applied(name, host=None, policy=None, voters=None, plan=None, revert_after=0):
     """
     What a reviewed plan says of this minion, step by step, and nothing else; then the rules that it was made for are evaluated again.
 
@@ -246,12 +246,17 @@ def plan_applied(name, host=None, policy=None, voters=None, plan=None):
 
     plan
         The plan itself, in place of a file.
+
+    revert_after
+        Seconds after which a change of how people log in is taken back by a timer of systemd, unless ``pidhygiene.login_confirmed`` is called by then: after
+        a new login, as a minion is none. 0 takes nothing back.
     """
     answer = {"name": name if isinstance(name, str) else "plan", "result": False, "comment": "", "changes": {}}
     try:
         wanted = Policy(_plain(__pillar__.get("pidhygiene")) if policy is None else policy)
         asked = None if voters is None else [_voter(row) for row in _plain(voters)]
-        report = _plan.apply_host(_document(name if plan is None else plan), host or __opts__["id"], __opts__["test"], wanted, asked=asked)
+        document = _document(name if plan is None else plan)
+        report = _plan.apply_host(document, host or __opts__["id"], __opts__["test"], wanted, asked=asked, revert_after=revert_after)
     except (_plan.NotAPlan, PolicyError, OSError) as error:
         return dict(answer, comment="%s." % error)
     except Refused as error:
@@ -260,6 +265,8 @@ def plan_applied(name, host=None, policy=None, voters=None, plan=None):
         return dict(answer, result=True, comment="The plan says nothing of this minion.")
     lines = ["%s: %s%s" % (each.remedy, each.status, " (%s)" % each.message if each.message else "") for each in report.outcomes]
     lines.extend("still found: %s" % each for each in report.remaining)
+    if report.armed:
+        lines.append("In %d s the change is taken back: log in anew, and call pidhygiene.login_confirmed." % revert_after)
     changes = {each.what: {"old": each.before, "new": each.after} for outcome in report.outcomes for each in outcome.differences}
     result = (None if __opts__["test"] and report.changed else True) if report.succeeded else False
     return dict(answer, result=result, changes=changes, comment="\n".join(lines))

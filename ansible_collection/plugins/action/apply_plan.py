@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.pidhygiene.remedies.plan import part_of
@@ -37,7 +37,20 @@ class ActionModule(ActionBase):
         if arguments.get("voters") is not None:
             arguments["voters"] = [_voter(row) for row in arguments["voters"]]
         answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=dict(arguments, plan=sent, name=name), task_vars=task_vars)
-        return answer
+        return self._logged_in_anew(answer, dict(arguments, plan=sent, name=name), task_vars) if answer.get("armed") else answer
+
+    def _logged_in_anew(self, answer: dict[str, Any], arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The proof that people can still log in is a login over a connection of its own; without it the host takes the change back."""
+        try:
+            self._connection.reset()
+            confirmed: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=dict(arguments, confirm=True), task_vars=task_vars)
+        except AnsibleError as error:
+            confirmed = {"failed": True, "msg": str(error)}
+        if not confirmed.get("failed") and not confirmed.get("unreachable"):
+            return dict(answer, kept=confirmed.get("kept", []))
+        self._connection._shell.tmpdir = None  # else its removal, over a login that does not work, is all that the task tells
+        said = "No new login works after the change, which the host takes back after %s s: %s" % (arguments.get("revert_after"), confirmed.get("msg"))
+        return dict(answer, failed=True, msg="; ".join(filter(None, [str(answer.get("msg") or ""), said])))
 
 
 def document_of(arguments: dict[str, Any]) -> dict[str, Any]:

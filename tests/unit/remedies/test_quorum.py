@@ -195,7 +195,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     state = {"problem": ""}
     real = plan.BY_NAME["restart"]
     monkeypatch.setitem(plan.BY_NAME, "restart", Remedy(real.name, real.title, real.parameters, propose, lambda host, given: []))
-    monkeypatch.setattr(plan.engine, "apply", lambda remedy, given: propose(None, given))
+    monkeypatch.setattr(plan.engine, "apply", lambda remedy, given, revert_after: propose(None, given))
     monkeypatch.setattr(voter, "problem", lambda units, probe, alone=False: state["problem"])
     return state
 

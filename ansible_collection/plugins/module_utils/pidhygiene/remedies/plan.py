@@ -19,7 +19,7 @@ from ..host import Host, HostError, LiveHost
 from ..policy import Policy
 from ..text import shown
 from . import apply as engine
-from . import quorum, voter
+from . import quorum, revert, voter
 from .catalogue import BY_NAME
 from .model import Failed, Refused, checked
 
@@ -355,6 +355,7 @@ GOOD = ("applied", "would change", "as it shall be")
 class HostReport(NamedTuple):
     outcomes: Tuple[Outcome, ...]
     remaining: Tuple[str, ...]  # findings of the plan that the audit still makes afterwards
+    armed: bool = False  # a change of how people log in is taken back unless a new login is confirmed
 
     @property
     def changed(self) -> bool:
@@ -365,7 +366,7 @@ class HostReport(NamedTuple):
         return all(outcome.status in GOOD for outcome in self.outcomes) and not self.remaining
 
     def plain(self) -> Dict[str, Any]:
-        return {"outcomes": [each.plain() for each in self.outcomes], "remaining": list(self.remaining), "changed": self.changed}
+        return {"outcomes": [each.plain() for each in self.outcomes], "remaining": list(self.remaining), "changed": self.changed, "armed": self.armed}
 
 
 class Voter(NamedTuple):
@@ -379,10 +380,11 @@ class Voter(NamedTuple):
 
 
 def apply_host(document: Dict[str, Any], name: str, looking: bool, policy: Optional[Policy] = None, host: Optional[Host] = None,
-               asked: Optional[Sequence[Voter]] = None) -> HostReport:
+               asked: Optional[Sequence[Voter]] = None, revert_after: int = 0) -> HostReport:
     """What the plan says of this host, done or looked at. Errors: NotAPlan; Refused, before anything is changed.
 
     ``asked``: what the other voters of its quorum groups say now. Without it nothing is done that touches a group.
+    ``revert_after``: seconds, as apply.apply takes them.
     """
     check(document)
     entry = document["hosts"].get(name)
@@ -398,14 +400,14 @@ def apply_host(document: Dict[str, Any], name: str, looking: bool, policy: Optio
         if outcomes and outcomes[-1].status not in GOOD:
             outcomes.append(Outcome(step["remedy"], step["parameters"], "not reached", "an earlier step did not succeed", ()))
         else:
-            outcomes.append(_step(step, looking))
+            outcomes.append(_step(step, looking, revert_after))
     done = not looking and all(outcome.status in GOOD for outcome in outcomes)
     remaining = list(_remaining(entry, policy)) if done else []
     for group in groups if done else ():
         problem = voter.wait(group.units, group.probe)
         if problem:
             remaining.append("%s: %s %s" % (group.name, name, problem))
-    return HostReport(tuple(outcomes), tuple(remaining))
+    return HostReport(tuple(outcomes), tuple(remaining), bool(revert_after) and not looking and revert.waits())
 
 
 def _refuse_minority(groups: Sequence[quorum.Group], name: str, asked: Optional[Sequence[Voter]]) -> None:
@@ -440,10 +442,10 @@ def _refuse_stale(document: Dict[str, Any], entry: Dict[str, Any], host: Host) -
         raise Refused("the steps are not those that were planned (their digest differs): make the plan again, or apply single remedies by hand")
 
 
-def _step(step: Dict[str, Any], looking: bool) -> Outcome:
+def _step(step: Dict[str, Any], looking: bool, revert_after: int) -> Outcome:
     remedy, given = BY_NAME[step["remedy"]], step["parameters"]
     try:
-        report = (engine.look if looking else engine.apply)(remedy, given)
+        report = engine.look(remedy, given) if looking else engine.apply(remedy, given, revert_after=revert_after)
     except Refused as error:
         return Outcome(remedy.name, given, "refused", str(error), ())
     except Failed as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pidhygiene.remedies import plan
 
-from .doors import Door
+from .doors import ADAPTERS, SALT_CALL, SALT_CONFIG, Door
 from .test_plan import playbook
 
 LIMITS = "/etc/security/limits.d/zz-pidhygiene.conf"
@@ -47,6 +47,12 @@ def test_it_stays_when_a_new_login_works_and_goes_when_none_does(door: Door, tmp
         armed = door.apply("plan_applied", plan=document, host=host.name, revert_after=3)
         assert armed.ok and "call pidhygiene.login_confirmed" in armed.message and "root - core 4711" in str(armed.differences), armed
         wait_until_gone(door, LIMITS)
+        again = door.apply("plan_applied", plan=document, host=host.name, revert_after=600)
+        assert again.ok and again.changed, again
+        host.ssh("true")
+        said = host.run(["python3", "-c", SALT_CALL, "--local", "-c", SALT_CONFIG, "-m", ADAPTERS, "--out", "json", "pidhygiene.login_confirmed"], timeout=300).stdout
+        assert json.loads(said[said.index("{"):])["local"] == [LIMITS]
+        assert "root - core 4711" in host.read(LIMITS) and not there(door, "/run/pidhygiene-revert.json")
         return
     kept = playbook(tmp_path, host, "remediate.yml", "-e", written(door, tmp_path, FOR_ROOT))
     assert kept.returncode == 0 and "changed=1" in kept.stdout, kept.stdout + kept.stderr

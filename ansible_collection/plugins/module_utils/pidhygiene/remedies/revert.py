@@ -6,6 +6,7 @@ The old files wait beside the new ones as further names of themselves (owner, mo
 The timer is transient: a reboot takes it away, and with it the way back.
 """
 
+import errno
 import json
 import os
 import struct
@@ -80,12 +81,10 @@ def keep() -> List[str]:
     if not waits():
         return []
     _stop()
-    state = _read()
-    if not state["files"]:
-        return []  # it went off in this very moment
+    state = _read()  # without files: it went off in this very moment
     for path in state["files"]:
         _forget(path)
-    os.unlink(STATE)
+    _unlink(STATE)
     return sorted(state["files"])
 
 
@@ -106,16 +105,22 @@ def _read() -> Dict[str, Any]:
 
 
 def _write(state: Mapping[str, Any]) -> None:
-    fd = os.open(STATE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(STATE + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w") as stream:
         json.dump(state, stream)
+    os.rename(STATE + ".new", STATE)
 
 
 def _forget(path: str) -> None:
+    _unlink(path + MARK)
+
+
+def _unlink(path: str) -> None:
     try:
-        os.unlink(path + MARK)
-    except OSError:
-        pass
+        os.unlink(path)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
 
 
 # -- StartTransientUnit: org.freedesktop.systemd1(5) ------------------------------------------------------------------

@@ -199,7 +199,7 @@ def login_confirmed():
 
     .. code-block:: bash
 
-        ssh web1 true && salt web1 pidhygiene.login_confirmed
+        salt web1 pidhygiene.login_confirmed
     """
     try:
         kept = _revert.keep()

@@ -160,8 +160,6 @@ def test_through_salt_it_ends_at_the_first_that_does_not_come_back(masters: Mast
         assert "es2 is no voter: es.service is" in refused.stdout + refused.stderr and masters.pids() == second, refused
 
         masters.hosts[1].write("/opt/es.py", PROGRAM)
-        down = run("pidhygiene.apply_plan", plan, "hosts=es2,es3")  # nothing to restart, but a voter that stays away
-        assert "es2 is no voter" in down.stdout + down.stderr and masters.pids() == second, down
         masters.hosts[1].shell("systemctl reset-failed es.service || true; systemctl start es.service")
         mended = run("pidhygiene.apply_plan", plan)
         assert not mended.returncode and "restart: applied" in mended.stdout, mended

@@ -62,7 +62,7 @@ def test_it_stays_when_a_new_login_works_and_goes_when_none_does(door: Door, tmp
 
     # With the restart of sshd another mistake comes into force, and nobody gets in any more.
     host.write("/etc/ssh/sshd_config.d/oops.conf", "AllowUsers nobody\n")
-    lost = playbook(tmp_path, host, "remediate.yml", "-e", written(door, tmp_path, OF_SSHD), "-e", "pidhygiene_revert_after=15")
+    lost = playbook(tmp_path, host, "remediate.yml", "-e", written(door, tmp_path, OF_SSHD), "-e", "pidhygiene_revert_after=10")
     assert lost.returncode != 0 and "No new login works after the change" in lost.stdout, lost.stdout + lost.stderr
     wait_until_gone(door, DROP_IN)
     assert host.shell("systemctl show -P LimitCORE ssh; systemctl is-active ssh") == "infinity\nactive" and host.failed_units() == []

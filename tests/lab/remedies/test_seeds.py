@@ -15,7 +15,7 @@ from ..test_salt_on_hosts import salted  # noqa: F401  the tree with Salt in it
 from ..test_supervised_trees import minions, supervise, wait_for_minions
 from .doors import ADAPTERS, SALT_CALL, SALT_CONFIG, Salt
 from .test_plan import audited, planned, playbook
-from .test_time_zone_remedy import Z, witness
+from .test_time_zone_remedy import WAIT, Z, witness
 
 AGENT = Path(__file__).resolve().parents[1] / "leaking_agent.py"
 PER_SECOND = 7  # zombies, for as long as the story takes: within hours no process of the user can start
@@ -106,7 +106,7 @@ def test_every_seed_is_repaired_by_a_plan(host: LabHost, tmp_path: Path) -> None
     assert "schedule a reboot" in left["PH-DEL-004"]
 
     # Meanwhile the job comes at its hour, and the leak gets old enough to have a rate.
-    host.shell("for i in $(seq 1500); do test -e /root/fired && exit 0; sleep 0.1; done; exit 1", timeout=200)
+    host.shell(WAIT, timeout=200)
     deadline = time.monotonic() + 120
     while not [each for each in of_rule(check(host, "--rule", "PH-ZMB-007"), "PH-ZMB-007") if each["status"] == "fail"]:
         assert time.monotonic() < deadline, of_rule(check(host), "PH-ZMB-007")

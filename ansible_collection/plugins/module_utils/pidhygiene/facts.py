@@ -83,6 +83,15 @@ def _units(evidence: Any) -> Dict[str, Any]:
     return found
 
 
+def voter_units(evidence: Any, groups: Dict[str, Any]) -> Dict[str, Dict[str, str]]:
+    """The units by which a host counts as a voter of its quorum groups, as the policy names them, of those that systemd knows here."""
+    if not evidence.has("units"):
+        return {}
+    wanted = {unit for group in groups.values() for unit in group.get("units", ())}
+    return {name: {"id": unit.id, "state": unit.active_state or ""}
+            for _id, unit in sorted(evidence.units.units.items()) for name in sorted(wanted & set(unit.names))}
+
+
 def _usual(evidence: Any) -> Dict[str, str]:
     """The running limits that most units have."""
     counts: Dict[str, int] = {}

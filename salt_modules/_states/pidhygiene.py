@@ -211,6 +211,28 @@ def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0,
         "take_over": take_over, "restart_protected": restart_protected, "accept_pending": accept_pending, "state": ensure})
 
 
+def sessions(name, end="leaked", sessions=None, batch=1000, accept_pending=False):
+    """
+    Ended sessions leave systemd-logind, empty session scopes leave systemd.
+
+    name
+        Any name of the state.
+
+    end
+        ``leaked``: sessions that have ended and are kept; ``empty scopes``: session scopes in which no process is left.
+
+    sessions
+        Only these, by their ids; named so, sessions in which somebody works are ended, too, but never the one that this runs in.
+
+    batch
+        At most so many at once.
+
+    accept_pending
+        Reload systemd although files of others wait for a reload, too.
+    """
+    return _done(name, BY_NAME["sessions"], {"end": end, "sessions": sessions, "batch": batch, "accept_pending": accept_pending})
+
+
 def time_zone(name, restart="cached", ensure="present"):
     """
     One time zone for the host, in every file that names it, and no daemon left that lives in the old one.

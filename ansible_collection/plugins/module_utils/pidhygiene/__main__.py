@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
     remedies = commands.add_parser("remedies", help="list the remedies, or what one of them takes",
                                    description="The modules of the Ansible collection (pidhygiene.host.NAME) and the states of Salt (pidhygiene.NAME).")
-    remedies.add_argument("name", metavar="NAME", nargs="?", help="unit_limits: show its parameters")
+    remedies.add_argument("name", metavar="NAME", nargs="?", help="unit_limits: show its parameters; container_advice: settings for containers, by runtime")
     remedies.add_argument("--format", choices=("text", "json"), default="text")
     remedies.set_defaults(run=_remedies)
     return parser
@@ -279,6 +279,13 @@ def _remedies(options: argparse.Namespace) -> int:
     from . import terminal
     from .remedies.catalogue import BY_NAME, REMEDIES
 
+    if options.name == "container_advice":
+        from .remedies import container_advice
+
+        settings = [list(row) for row in container_advice.table()]
+        lines = [json.dumps(settings, indent=1)] if options.format == "json" else terminal.table(settings, terminal.style_for(sys.stdout))
+        _write("\n".join(lines) + "\n")
+        return OK
     if options.name and options.name not in BY_NAME:
         raise Failure("there is no remedy %r; pidhygiene remedies lists them" % options.name)
     chosen = [BY_NAME[options.name]] if options.name else list(REMEDIES)

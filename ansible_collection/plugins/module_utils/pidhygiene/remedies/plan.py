@@ -17,6 +17,7 @@ from ..host import Host, HostError, LiveHost
 from ..policy import Policy
 from ..text import shown
 from . import apply as engine
+from . import container_advice
 from .catalogue import BY_NAME
 from .model import Failed, Refused, checked
 
@@ -62,6 +63,9 @@ def _why_not(finding: Dict[str, Any]) -> str:
     """Why no step repairs this finding; empty when one does."""
     proposed = finding.get("remedy")
     if not proposed:
+        advice = container_advice.advice(finding)
+        if advice:
+            return "it is set where the container is started: %s" % advice
         return "no remedy is known for it: the message says what to do"
     if proposed["state"] not in BY_NAME:
         return "%s is done by hand: %s" % (proposed["state"], _words(proposed["parameters"]) or "see the message")

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 from pidhygiene.remedies import plan
@@ -26,14 +27,32 @@ class NothingToPlan(Exception):
     """The folder has no result to plan from. The text says what to do."""
 
 
-def make(place: Path, rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None) -> dict[str, Any]:
-    """The plan for the last results in the folder. Errors: NothingToPlan, OSError."""
-    results = [(entry.host, entry.document) for entry in folder.entries(place) if entry.document["schema"] == folder.RESULT
-               and (not hosts or any(fnmatch.fnmatchcase(entry.host, pattern) for pattern in hosts))]
-    if not results:
-        raise NothingToPlan("%s holds no result%s: run audit.yml first" % (place, " of %s" % ", ".join(hosts) if hosts else ""))
-    return plan.make(results, time.time() if now is None else now, ticket,
+def make(places: Sequence[Path], rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None) -> dict[str, Any]:
+    """The plan for these results, and the last ones in these folders. Errors: NothingToPlan, OSError."""
+    results: dict[str, dict[str, Any]] = {}
+    for place in places:
+        for host, document in _results(place):
+            if results.setdefault(host, document) is not document:
+                raise NothingToPlan("%s has a second result of %s: name one of them" % (place, host))
+    wanted = [(host, document) for host, document in results.items() if not hosts or any(fnmatch.fnmatchcase(host, pattern) for pattern in hosts)]
+    if not wanted:
+        raise NothingToPlan("%s: no result%s there; run audit.yml, or pidhygiene check --format json, first" % (
+            ", ".join(map(str, places)), " of %s" % ", ".join(hosts) if hosts else ""))
+    return plan.make(wanted, time.time() if now is None else now, ticket,
                      lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules))
+
+
+def _results(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """In a report folder a host is called as the run called it, else as it calls itself. Errors: NothingToPlan, OSError."""
+    if place.is_dir():
+        yield from ((entry.host, entry.document) for entry in folder.entries(place) if entry.document["schema"] == folder.RESULT)
+        return
+    try:
+        document = folder.load(place)
+    except folder.NotAResult as error:
+        raise NothingToPlan("%s is no result: %s" % (place, error)) from error
+    inside = place.resolve().parent.name == folder.RESULTS and place.suffix == ".json"
+    yield unquote(place.stem) if inside else str(document["host"].get("name") or place.stem), document
 
 
 def text(document: dict[str, Any]) -> str:

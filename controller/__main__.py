@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--rule", action="append", default=[], metavar="ID", help="repair only what this rule or pattern found; may be repeated")
     plan.add_argument("--host", action="append", default=[], metavar="NAME", help="only this host or pattern; may be repeated")
     plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
+    plan.add_argument("--reboot-at", default="", metavar="WHEN", help="let hosts that need it reboot: +30, 03:30, 2027-03-31T02:30:00Z")
     plan.set_defaults(run=_plan)
     return parser
 
@@ -65,7 +66,7 @@ def _plan(options: argparse.Namespace) -> int:
     from . import plan
 
     try:
-        document = plan.make(options.places, options.rule, options.host, options.ticket)
+        document = plan.make(options.places, options.rule, options.host, options.ticket, reboot_at=options.reboot_at)
     except plan.NothingToPlan as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
         return BROKEN

@@ -27,7 +27,8 @@ class NothingToPlan(Exception):
     """The folder has no result to plan from. The text says what to do."""
 
 
-def make(places: Sequence[Path], rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None) -> dict[str, Any]:
+def make(places: Sequence[Path], rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None,
+         reboot_at: str = "") -> dict[str, Any]:
     """The plan for these results, and the last ones in these folders. Errors: NothingToPlan, OSError."""
     results: dict[str, dict[str, Any]] = {}
     for place in places:
@@ -39,7 +40,7 @@ def make(places: Sequence[Path], rules: Sequence[str] = (), hosts: Sequence[str]
         raise NothingToPlan("%s: no result%s there; run audit.yml, or pidhygiene check --format json, first" % (
             ", ".join(map(str, places)), " of %s" % ", ".join(hosts) if hosts else ""))
     return plan.make(wanted, time.time() if now is None else now, ticket,
-                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules))
+                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules), reboot_at)
 
 
 def _results(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -73,7 +73,7 @@ def test_a_plan_from_what_the_command_line_wrote(run: Run, installed: Path, tmp_
                                                     evidence=[], fingerprint="f", waiver=None, remedy=remedy)])
     name = result["host"]["name"]
     (tmp_path / "r.json").write_text(json.dumps(result))
-    done = succeeded(run(installed / "bin/pidhygiene", "plan", "r.json", "-o", "plan.yml", "--ticket", "T-1", PYTHONPATH=str(installed)))
+    done = succeeded(run(installed / "bin/pidhygiene", "plan", "r.json", "-o", "plan.yml", "--ticket", "T-1", "--reboot-at", "+30", PYTHONPATH=str(installed)))
     assert f"{name}: 1 step, 0 findings left to people" in done.stdout and "Plan: plan.yml" in done.stdout
     written = yaml.safe_load((tmp_path / "plan.yml").read_text())
     assert written["ticket"] == "T-1" and written["hosts"][name]["steps"][0]["parameters"] == remedy["parameters"]

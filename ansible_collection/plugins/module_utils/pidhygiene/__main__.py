@@ -124,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, metavar, text in (("--rule", "ID", "repair only what this rule or pattern found"), ("--host", "NAME", "only this host or pattern")):
         plan.add_argument(name, metavar=metavar, action="append", default=[], help=text + "; may be repeated")
     plan.add_argument("--ticket", metavar="ID", default="", help="id of the change, carried in the plan")
+    plan.add_argument("--reboot-at", metavar="WHEN", default="", help="let hosts that need it reboot: +30, 03:30, 2027-03-31T02:30:00Z")
     plan.set_defaults(run=_plan)
     return parser
 
@@ -323,8 +324,8 @@ def _plan(options: argparse.Namespace) -> int:
         importlib.import_module("yaml")
     except (ImportError, SyntaxError) as error:  # the engine runs on older Pythons
         raise Failure(NO_CONTROLLER % error)
-    words = [] if options.output is None else ["--output=" + options.output]
-    words += ["--rule=" + each for each in options.rule] + ["--host=" + each for each in options.host] + ["--ticket=" + options.ticket]
+    words = ["--ticket=" + options.ticket, "--reboot-at=" + options.reboot_at] + ([] if options.output is None else ["--output=" + options.output])
+    words += ["--rule=" + each for each in options.rule] + ["--host=" + each for each in options.host]
     status: int = controller.main(["plan"] + words + ["--"] + list(options.places))
     return status
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import dedupe, kernel_limits, pam_limits_line, reap, restart, scheduled_restart, sessions, time_zone, unit_limits
+from . import dedupe, kernel_limits, pam_limits_line, reap, reboot, restart, scheduled_restart, sessions, time_zone, unit_limits
 
 REMEDIES = (
     kernel_limits.REMEDY,
@@ -14,6 +14,7 @@ REMEDIES = (
     dedupe.REMEDY,
     restart.REMEDY,
     sessions.REMEDY,
+    reboot.REMEDY,
 )
 
 BY_NAME = {remedy.name: remedy for remedy in REMEDIES}

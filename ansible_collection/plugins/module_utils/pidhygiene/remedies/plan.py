@@ -25,7 +25,7 @@ SCHEMA = "pidhygiene.plan/1"
 LIFETIME_S = 24 * 3600
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 # Limits before what starts under them; the bus and logins last.
-ORDER = ("kernel_limits", "pam_limits_line", "unit_limits", "time_zone", "scheduled_restart", "reap", "dedupe", "sessions", "restart")
+ORDER = ("kernel_limits", "pam_limits_line", "unit_limits", "time_zone", "scheduled_restart", "reap", "dedupe", "sessions", "restart", "reboot")
 
 
 class NotAPlan(Exception):
@@ -35,21 +35,27 @@ class NotAPlan(Exception):
 # -- making one ------------------------------------------------------------------------------------------------------
 
 
-def make(results: Sequence[Tuple[str, Dict[str, Any]]], now: float, ticket: str = "", rules: Callable[[str], bool] = lambda rule: True) -> Dict[str, Any]:
-    """``results``: name of a host as the front end targets it, and its result document. ``rules``: which rules' findings to repair."""
-    hosts = {name: _of_host(result, rules) for name, result in sorted(results)}
+def make(results: Sequence[Tuple[str, Dict[str, Any]]], now: float, ticket: str = "", rules: Callable[[str], bool] = lambda rule: True,
+         reboot_at: str = "") -> Dict[str, Any]:
+    """``results``: name of a host as the front end targets it, and its result document. ``rules``: which rules' findings to repair.
+
+    ``reboot_at``: when hosts may reboot that need it, as the remedy takes it; without it, reboots are left to people.
+    """
+    hosts = {name: _of_host(result, rules, reboot_at) for name, result in sorted(results)}
     return {
         "schema": SCHEMA, "created": time.strftime(TIME, time.gmtime(now)), "expires": time.strftime(TIME, time.gmtime(now + LIFETIME_S)), "ticket": ticket,
         "hosts": {name: entry for name, entry in hosts.items() if entry["steps"] or entry["left"]},
     }
 
 
-def _of_host(result: Dict[str, Any], rules: Callable[[str], bool]) -> Dict[str, Any]:
+def _of_host(result: Dict[str, Any], rules: Callable[[str], bool], reboot_at: str) -> Dict[str, Any]:
     steps: List[Dict[str, Any]] = []
     left: List[Dict[str, str]] = []
     for finding in result["findings"]:
         if finding["status"] not in ("warn", "fail") or not rules(finding["rule"]) or (finding.get("waiver") and not finding["waiver"].get("expired")):
             continue
+        if (finding.get("remedy") or {}).get("state") == "reboot" and reboot_at:
+            finding = dict(finding, remedy=dict(finding["remedy"], parameters={"when": reboot_at}))
         why = _why_not(finding)
         if why:
             left.append({"rule": finding["rule"], "subject": finding["subject"]["id"], "message": finding["message"], "why": why})
@@ -69,6 +75,8 @@ def _why_not(finding: Dict[str, Any]) -> str:
         return "no remedy is known for it: the message says what to do"
     if proposed["state"] not in BY_NAME:
         return "%s is done by hand: %s" % (proposed["state"], _words(proposed["parameters"]) or "see the message")
+    if proposed["state"] == "reboot" and not proposed["parameters"].get("when"):
+        return "a reboot needs a time: plan again with --reboot-at, as +30, 03:30 or 2027-03-31T02:30:00Z"
     if proposed["state"] in ("unit_limits", "reap") and proposed["parameters"].get("user"):
         return "%s is a unit of the user's own manager: the user sets and restarts it (systemctl --user)" % proposed["parameters"].get("unit")
     try:
@@ -272,8 +280,8 @@ def _step(step: Dict[str, Any], looking: bool) -> Outcome:
 
 
 def _remaining(entry: Dict[str, Any], policy: Optional[Policy]) -> Iterable[str]:
-    """The rules are evaluated again on the running host: what the plan was made for must be gone."""
-    wanted = {each["fingerprint"]: each["rule"] for step in entry["steps"] for each in step["because"]}
+    """The rules are evaluated again on the running host: what the plan was made for must be gone, but for what waits for a reboot."""
+    wanted = {each["fingerprint"]: each["rule"] for step in entry["steps"] if step["remedy"] != "reboot" for each in step["because"]}
     if not wanted:
         return
     result = audit(LiveHost(), policy, None, sorted(set(wanted.values())))

@@ -55,6 +55,22 @@ def kernel_limits(name, values=None, ensure="present"):
     return _done(name, BY_NAME["kernel_limits"], {"values": values, "state": ensure})
 
 
+def pam_limits_entry(name, service=None, other_way_in=False, ensure="present"):
+    """
+    Sessions of a service run pam_limits, by a profile for ``pam-auth-update``; a session that can no longer be opened brings the old files back.
+
+    name
+        The service of PAM, as ``sshd``, unless ``service`` says it.
+
+    other_way_in
+        There is another way in than the one this comes by, as a console, and it was tried.
+
+    ensure
+        ``present``; ``absent`` takes the profile out again.
+    """
+    return _done(name, BY_NAME["pam_limits_entry"], {"service": service or name, "other_way_in": other_way_in, "state": ensure})
+
+
 def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
     """
     A line of limits.conf that the next session of its users really gets.

@@ -25,7 +25,8 @@ SCHEMA = "pidhygiene.plan/1"
 LIFETIME_S = 24 * 3600
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 # Limits before what starts under them; the bus and logins last.
-ORDER = ("kernel_limits", "pam_limits_line", "unit_limits", "time_zone", "scheduled_restart", "reap", "dedupe", "sessions", "restart", "reboot")
+ORDER = (
+    "kernel_limits", "pam_limits_line", "pam_limits_entry", "unit_limits", "time_zone", "scheduled_restart", "reap", "dedupe", "sessions", "restart", "reboot")
 
 
 class NotAPlan(Exception):

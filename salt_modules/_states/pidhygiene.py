@@ -227,7 +227,7 @@ def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0,
         "take_over": take_over, "restart_protected": restart_protected, "accept_pending": accept_pending, "state": ensure})
 
 
-def reboot(name, when=None, message="Scheduled reboot", ensure="present"):
+def reboot(name, when=None, wall_message="Scheduled reboot", ensure="present"):
     """
     A reboot at a chosen time, with a warning, when a finding of an audit asks for it.
 
@@ -237,13 +237,13 @@ def reboot(name, when=None, message="Scheduled reboot", ensure="present"):
     when
         In so many minutes (``+30``), at the next ``03:30`` of the minion's own time, or at a date in UTC (``2027-03-31T02:30:00Z``).
 
-    message
+    wall_message
         What those who are logged in read.
 
     ensure
         ``present``; ``absent`` cancels, but only what this state has scheduled.
     """
-    return _done(name, BY_NAME["reboot"], {"when": when, "message": message, "state": ensure})
+    return _done(name, BY_NAME["reboot"], {"when": when, "wall_message": wall_message, "state": ensure})
 
 
 def sessions(name, end="leaked", sessions=None, batch=1000, accept_pending=False):

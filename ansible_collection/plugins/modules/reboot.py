@@ -22,7 +22,7 @@ options:
     description:
       - In so many minutes (V(+30)), at the next V(03:30) of the host's own time, or at a date in UTC (V(2027-03-31T02:30:00Z)). Needed with O(state=present).
     type: str
-  message:
+  wall_message:
     description: What those who are logged in read.
     type: str
     default: Scheduled reboot
@@ -44,7 +44,7 @@ EXAMPLES = r"""
 - name: Tonight, if the host needs it
   pidhygiene.host.reboot:
     when: "03:30"
-    message: Reboot for the new message bus, ticket 4711
+    wall_message: Reboot for the new message bus, ticket 4711
 """
 
 RETURN = r"""

@@ -25,10 +25,10 @@ def test_a_reboot_for_a_replaced_bus(door: Door) -> None:
     looked = door.look("reboot", when="+30")
     assert looked.ok and looked.differences["scheduled shutdown"][0] == "none" and "unit dbus.service" in looked.message, looked
     unchanged(host, before)
-    applied = door.apply("reboot", when="+30", message="for the bus")
+    applied = door.apply("reboot", when="+30", wall_message="for the bus")
     assert applied.ok and applied.changed, applied
     assert "MODE=reboot\n" in scheduled(host) and "WALL_MESSAGE=for" in scheduled(host)
-    assert not door.apply("reboot", when="+30").changed
+    assert "changed=False" in answers(host, "reboot", [{"when": "+30"}])[0]
     cancelled = door.apply("reboot", state="absent")
     assert cancelled.ok and cancelled.changed and scheduled(host) == "", cancelled
 
@@ -37,7 +37,7 @@ def test_refusals_and_a_reboot_that_comes(engine_host: LabHost) -> None:
     host = engine_host
     host.shell("shutdown -r +60 2>/dev/null")
     foreign = scheduled(host)
-    said = answers(host, "reboot", [{"when": "+30"}, {"state": "absent"}, {}, {"when": "soon"}, {"when": "+5", "message": "a\nb"}])
+    said = answers(host, "reboot", [{"when": "+30"}, {"state": "absent"}, {}, {"when": "soon"}, {"when": "+5", "wall_message": "a\nb"}])
     assert "somebody else" in said[0] and said[1].startswith("done: Report(changed=False") and "it stays" in said[1], said
     assert all(text.startswith("Refused") for text in said[2:]) and scheduled(host) == foreign, said
     host.shell("shutdown -c 2>/dev/null")

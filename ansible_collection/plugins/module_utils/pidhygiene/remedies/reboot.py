@@ -30,7 +30,7 @@ UTC = "%Y-%m-%dT%H:%M:%SZ"
 
 PARAMETERS = (
     Parameter("when", "text", "In so many minutes (+30), at the next 03:30 of the host's own time, or at a date in UTC (2027-03-31T02:30:00Z)."),
-    Parameter("message", "text", "What those who are logged in read.", default="Scheduled reboot"),
+    Parameter("wall_message", "text", "What those who are logged in read.", default="Scheduled reboot"),
     Parameter("state", "choice", "Scheduled, or not; only what was scheduled here is cancelled.", default=PRESENT, choices=(PRESENT, ABSENT)),
 )
 
@@ -131,7 +131,7 @@ def _asks_for_it(host: Host) -> List[str]:
 
 
 def propose(host: Host, given: Dict[str, Any]) -> Proposal:
-    message, when = clean("message", given["message"]), given["when"]
+    message, when = clean("wall_message", given["wall_message"]), given["when"]
     if given["state"] == PRESENT and not when:
         raise Refused("when is missing: a reboot needs a time (+30, 03:30, 2027-03-31T02:30:00Z)")
     file = PutFile(OURS, None, 0o600)

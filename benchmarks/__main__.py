@@ -17,7 +17,7 @@ BENCHMARKS = {
 
 
 def main(names: list[str]) -> int:
-    if not names:
+    if not names or names[0] in ("-h", "--help"):
         for name, module in BENCHMARKS.items():
             print(f"{name}\n    {_about(module)}")
         return 0

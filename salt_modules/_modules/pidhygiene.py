@@ -22,18 +22,20 @@ from pidhygiene import fresh  # isort: skip
 
 fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the minion
 
-import json
 import logging
 import os
-import tempfile
 
 import pidhygiene
-from pidhygiene import document, evidence, measures, snapshot, terminal
+from pidhygiene import document, evidence, kept, measures, snapshot, terminal
 from pidhygiene.audit import audit
 from pidhygiene.explain import NothingToExplain
 from pidhygiene.explain import explain as explanation_of
-from pidhygiene.host import LiveHost
+from pidhygiene.host import HostError, LiveHost
 from pidhygiene.policy import Policy, PolicyError
+from pidhygiene.remedies import relief
+from pidhygiene.remedies import revert as _revert
+from pidhygiene.remedies import voter as _voter
+from pidhygiene.remedies.model import Failed
 from pidhygiene.rules.catalogue import NoSuchRule
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.dictupdate import update
@@ -168,6 +170,87 @@ def explain(what, full=False, deadline=60):
     return found.plain() if full else terminal.explanation(found, terminal.Style(False, WIDTH))
 
 
+def relieve(unit=None, pid_max=False, restart=False, test=None, deadline=20):
+    """
+    Make a little room for processes by hand, with the same guards as the beacon: by at most a quarter, once a day, until the next boot.
+
+    Like every job of Salt it needs a process, or with ``multiprocessing: False`` a thread, before it can do anything: it is for a minion that is nearly full.
+    Where nothing can be started any more, only the beacon of the same name acts, in the process of the minion itself.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 pidhygiene.relieve backup.service test=True
+        salt web1 pidhygiene.relieve backup.service
+        salt web1 pidhygiene.relieve pid_max=True
+        salt web1 pidhygiene.relieve backup.service restart=True
+
+    unit
+        The unit whose ``TasksMax=`` is raised.
+
+    pid_max
+        Raise ``kernel.pid_max``; without ``unit``.
+
+    restart
+        End the leak of ``unit`` in place of giving it room: it is stopped, its zombies are waited for, and it is started.
+
+    test
+        Only tell what would be done. The minion's own setting ``test`` when not given.
+
+    deadline
+        Seconds after which it stops looking.
+    """
+    if bool(unit) == bool(pid_max):
+        raise SaltInvocationError("either unit or pid_max=True is needed")
+    if restart and not unit:
+        raise SaltInvocationError("restart needs a unit")
+    act = not (__opts__.get("test") if test is None else test)
+    outcome = relief.by_hand(LiveHost(deadline_s=float(deadline)), unit, bool(pid_max), bool(restart), act)
+    if outcome.kind in ("refused", "failed"):
+        __context__["retcode"] = 1
+    return outcome.plain()
+
+
+def voter(units=None, probe=""):
+    """
+    Whether this minion counts as a voter of a quorum group now: its units are active, its probe is answered, and no remedy is being applied to it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'es*' pidhygiene.voter units=elasticsearch.service probe=tcp:9300
+
+    units
+        The units that make it a voter, as a list or with commas between them.
+
+    probe
+        ``tcp:PORT``, which must be listened on, or an address as ``http://127.0.0.1:9200/_cluster/health`` that must answer with a status of 2xx.
+    """
+    why = _voter.problem(_words(units), probe)
+    return {"up": not why, "why": why}
+
+
+def login_confirmed():
+    """
+    A new login works: the change of how people log in that a plan has made, and that would be taken back, stays. Returns the files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 pidhygiene.login_confirmed
+    """
+    try:
+        kept = _revert.keep()
+    except (Failed, HostError, OSError) as error:
+        raise CommandExecutionError("The change could not be kept, and is taken back: %s" % error)
+    if not kept:
+        raise CommandExecutionError("Nothing waits to be taken back: it was confirmed before, or it is too late.")
+    return kept
+
+
 def _policy(given):
     """The pillar with the argument laid over it. Not through pillar.get: since Salt 3008 that masks every value in a module."""
     wanted = _plain(__pillar__.get("pidhygiene") or {})
@@ -210,21 +293,12 @@ def _marks_file():
 
 
 def _remembered():
-    try:
-        with open(_marks_file()) as stream:
-            return json.load(stream)
-    except (OSError, ValueError):
-        return None
+    return kept.read(_marks_file())
 
 
 def _remember(marks):
-    """Whole or not at all; a minion that cannot write its cache still answers."""
-    path = _marks_file()
+    """A minion that cannot write its cache still answers."""
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
-        with os.fdopen(handle, "w") as stream:
-            json.dump(marks, stream, sort_keys=True)
-        os.replace(temporary, path)
+        kept.write(_marks_file(), marks)
     except OSError as error:
         log.warning("pidhygiene: marks could not be kept: %s", error)

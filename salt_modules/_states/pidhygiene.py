@@ -55,6 +55,22 @@ def kernel_limits(name, values=None, ensure="present"):
     return _done(name, BY_NAME["kernel_limits"], {"values": values, "state": ensure})
 
 
+def pam_limits_entry(name, service=None, other_way_in=False, ensure="present"):
+    """
+    Sessions of a service run pam_limits, by a profile for ``pam-auth-update``; a session that can no longer be opened brings the old files back.
+
+    name
+        The service of PAM, as ``sshd``, unless ``service`` says it.
+
+    other_way_in
+        There is another way in than the one this comes by, as a console, and it was tried.
+
+    ensure
+        ``present``; ``absent`` takes the profile out again.
+    """
+    return _done(name, BY_NAME["pam_limits_entry"], {"service": service or name, "other_way_in": other_way_in, "state": ensure})
+
+
 def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
     """
     A line of limits.conf that the next session of its users really gets.
@@ -211,6 +227,47 @@ def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0,
         "take_over": take_over, "restart_protected": restart_protected, "accept_pending": accept_pending, "state": ensure})
 
 
+def reboot(name, when=None, wall_message="Scheduled reboot", ensure="present"):
+    """
+    A reboot at a chosen time, with a warning, when a finding of an audit asks for it.
+
+    name
+        Any name of the state.
+
+    when
+        In so many minutes (``+30``), at the next ``03:30`` of the minion's own time, or at a date in UTC (``2027-03-31T02:30:00Z``).
+
+    wall_message
+        What those who are logged in read.
+
+    ensure
+        ``present``; ``absent`` cancels, but only what this state has scheduled.
+    """
+    return _done(name, BY_NAME["reboot"], {"when": when, "wall_message": wall_message, "state": ensure})
+
+
+def sessions(name, end="leaked", sessions=None, batch=1000, accept_pending=False):
+    """
+    Ended sessions leave systemd-logind, empty session scopes leave systemd.
+
+    name
+        Any name of the state.
+
+    end
+        ``leaked``: sessions that have ended and are kept; ``empty scopes``: session scopes in which no process is left.
+
+    sessions
+        Only these, by their ids; named so, sessions in which somebody works are ended, too, but never the one that this runs in.
+
+    batch
+        At most so many at once.
+
+    accept_pending
+        Reload systemd although files of others wait for a reload, too.
+    """
+    return _done(name, BY_NAME["sessions"], {"end": end, "sessions": sessions, "batch": batch, "accept_pending": accept_pending})
+
+
 def time_zone(name, restart="cached", ensure="present"):
     """
     One time zone for the host, in every file that names it, and no daemon left that lives in the old one.
@@ -228,7 +285,7 @@ def time_zone(name, restart="cached", ensure="present"):
     return _done(name, BY_NAME["time_zone"], {"name": name, "restart": restart, "state": ensure})
 
 
-def plan_applied(name, host=None, policy=None):
+def plan_applied(name, host=None, policy=None, voters=None, plan=None, revert_after=0):
     """
     What a reviewed plan says of this minion, step by step, and nothing else; then the rules that it was made for are evaluated again.
 
@@ -240,11 +297,23 @@ def plan_applied(name, host=None, policy=None):
 
     policy
         The policy of the audit afterwards; the pillar ``pidhygiene`` when not given.
+
+    voters
+        What the other voters of its quorum groups say now; ``salt-run pidhygiene.apply_plan`` asks them. Without it nothing is done that touches a group.
+
+    plan
+        The plan itself, in place of a file.
+
+    revert_after
+        Seconds after which a change of how people log in is taken back by a timer of systemd, unless ``pidhygiene.login_confirmed`` is called by then: after
+        a new login, as a minion is none. 0 takes nothing back.
     """
     answer = {"name": name if isinstance(name, str) else "plan", "result": False, "comment": "", "changes": {}}
     try:
         wanted = Policy(_plain(__pillar__.get("pidhygiene")) if policy is None else policy)
-        report = _plan.apply_host(_document(name), host or __opts__["id"], __opts__["test"], wanted)
+        asked = None if voters is None else [_voter(row) for row in _plain(voters)]
+        document = _document(name if plan is None else plan)
+        report = _plan.apply_host(document, host or __opts__["id"], __opts__["test"], wanted, asked=asked, revert_after=revert_after)
     except (_plan.NotAPlan, PolicyError, OSError) as error:
         return dict(answer, comment="%s." % error)
     except Refused as error:
@@ -253,9 +322,17 @@ def plan_applied(name, host=None, policy=None):
         return dict(answer, result=True, comment="The plan says nothing of this minion.")
     lines = ["%s: %s%s" % (each.remedy, each.status, " (%s)" % each.message if each.message else "") for each in report.outcomes]
     lines.extend("still found: %s" % each for each in report.remaining)
+    if report.armed:
+        lines.append("In %d s the change is taken back: log in anew, and call pidhygiene.login_confirmed." % revert_after)
     changes = {each.what: {"old": each.before, "new": each.after} for outcome in report.outcomes for each in outcome.differences}
     result = (None if __opts__["test"] and report.changed else True) if report.succeeded else False
     return dict(answer, result=result, changes=changes, comment="\n".join(lines))
+
+
+def _voter(row):
+    if not isinstance(row, dict) or not {"group", "name", "up"} <= set(row) <= set(_plan.Voter._fields):
+        raise _plan.NotAPlan("voters must be a list of mappings with group, name and up, not %r" % (row,))
+    return _plan.Voter(**row)
 
 
 def _document(name):

@@ -1,10 +1,10 @@
-# A reviewed plan, in file_roots as plan.yml, one minion after the other, ended at the first that is not well afterwards:
-#   salt-run state.orchestrate apply_plan pillar='{hosts: [web1, web2]}'
-# Look first: salt web1 state.single pidhygiene.plan_applied salt://plan.yml test=True
-{% for host in pillar["hosts"] %}
-repair {{ host }}:
-  salt.state:
-    - tgt: {{ host }}
-    - sls: plan_of_this_minion
-    - failhard: True
-{% endfor %}
+# A reviewed plan, a file on the master, minion after minion, ended at the first that is not well afterwards; quorum groups keep their majority:
+#   salt-run state.orchestrate apply_plan pillar='{plan: /srv/plans/plan.yml}'
+# Look first: salt-run pidhygiene.apply_plan /srv/plans/plan.yml test=True
+# The master needs the runner: salt-run saltutil.sync_all
+apply the plan:
+  salt.runner:
+    - name: pidhygiene.apply_plan
+    - plan: {{ pillar["plan"] }}
+    - hosts: {{ pillar.get("hosts", []) }}
+    - batch: {{ pillar.get("batch", 1) }}

@@ -11,6 +11,9 @@ from doors import AUDIT, Run, inventory, result_of, succeeded
 from lab.fixtures import HostFactory
 from lab.host import LabHost
 from lab.machine import Machine
+from lab.test_zombies_live import wait_for
+
+FEW = 8  # process numbers; an audit that is copied to the host first takes some twenty at once
 
 
 def line(host: Machine) -> str:
@@ -41,8 +44,7 @@ def test_a_virtual_machine_with_the_unified_hierarchy(playbook: Run, tmp_path: P
 
 def test_a_user_who_is_not_root_gets_a_partial_view_that_says_so(playbook: Run, tmp_path: Path, new_host: HostFactory) -> None:
     host = new_host()
-    host.shell("useradd -m -s /bin/bash ops && install -d -o ops -m 700 ~ops/.ssh && install -o ops -m 600 /root/.ssh/authorized_keys ~ops/.ssh/")
-    hosts = inventory(tmp_path, line(host).replace('ansible_user="root"', "ansible_user=ops"))
+    hosts = inventory(tmp_path, ops(host))
     succeeded(playbook("-i", hosts, AUDIT))
     result = result_of(tmp_path, host.name)
     assert result["audit"]["visibility"] == "partial"
@@ -57,6 +59,34 @@ def test_nothing_reaches_the_hosts_log(playbook: Run, tmp_path: Path, new_host: 
     journal = host.shell("journalctl --sync; journalctl --no-pager -o cat")
     assert "Accepted publickey for root" in journal
     assert "tellnobody" not in journal and "audit_info" not in journal
+
+
+def ops(host: LabHost) -> str:
+    """The inventory's line of the host, for a user who is not root."""
+    host.shell("useradd -m -s /bin/bash ops && install -d -o ops -m 700 ~ops/.ssh && install -o ops -m 600 /root/.ssh/authorized_keys ~ops/.ssh/")
+    return line(host).replace('ansible_user="root"', "ansible_user=ops")
+
+
+def test_sudo_that_wants_a_terminal_is_no_hindrance(playbook: Run, tmp_path: Path, new_host: HostFactory) -> None:
+    host = new_host()
+    host.write("/etc/sudoers.d/ops", "Defaults requiretty\nops ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+    succeeded(playbook("-i", inventory(tmp_path, ops(host)), "-b", AUDIT))
+    assert result_of(tmp_path, host.name)["audit"]["visibility"] == "full"
+
+
+def test_a_host_with_a_few_numbers_left_is_audited(playbook: Run, tmp_path: Path, new_host: HostFactory) -> None:
+    host = new_host("narrow")
+    host.shell("echo 320 > /proc/sys/kernel/pid_max")
+    # The last ones: those below 300 are not given out a second time (kernel/pid.c, RESERVED_PIDS).
+    keeper = (
+        "import os, signal, time\npids = []\ntry:\n while True:\n  pids.append(os.fork())\n  if pids[-1] == 0:\n   time.sleep(3600)\nexcept OSError:\n pass\n"
+        f"for pid in pids[-{FEW}:]:\n os.kill(pid, signal.SIGKILL)\n os.waitpid(pid, 0)\nopen('/run/full', 'w')\ntime.sleep(3600)\n")
+    host.write("/opt/keeper.py", keeper)
+    host.shell("systemd-run --unit=greedy --property=TasksMax=infinity python3 /opt/keeper.py")
+    wait_for(host, "/run/full", 60)
+    succeeded(playbook("-i", inventory(tmp_path, line(host)), AUDIT))
+    found = [each for each in result_of(tmp_path, host.name)["findings"] if each["rule"] == "PH-PID-002"]
+    assert "fail" in [each["status"] for each in found], found
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from pidhygiene.remedies.plan import SCHEMA, TIME, evidence
 
 from .auditing import POLICY, check, install
 from .tree import Tree, with_layer
@@ -33,8 +35,11 @@ log_file: {place}/master.log
 worker_threads: 2
 auto_accept: True
 enable_fqdns_grains: False
-file_roots: {{base: [{adapters}]}}
+file_roots: {{base: [{adapters}, {adapters}/examples, {place}/files]}}
 timeout: 20
+reactor:
+  - salt/beacon/*/pidhygiene/reached:
+    - salt://reactor_reached.sls
 """
 MINION = """
 id: {name}
@@ -62,14 +67,24 @@ def salted(lab_base) -> Tree:
     return with_layer(lab_base["bookworm"], [SALT], install_salt)
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
-def master(place: Path, address: str):
+def master(place: Path, address: str, publish: int = PUBLISH, ret: int = RETURN):
     """Sockets want a short path. Ended by its pid, and its children with it."""
-    place.mkdir(parents=True, exist_ok=True)
-    (place / "master").write_text(MASTER.format(place=place, address=address, publish=PUBLISH, ret=RETURN, adapters=ADAPTERS))
+    (place / "files").mkdir(parents=True, exist_ok=True)
+    (place / "master.d").mkdir(exist_ok=True)
+    (place / "master.d/pidhygiene.conf").write_text(json.dumps({"runner_dirs": [str(ADAPTERS / "_runners")], "utils_dirs": [str(ADAPTERS / "_utils")]}))
+    (place / "master").write_text(MASTER.format(place=place, address=address, publish=publish, ret=ret, adapters=ADAPTERS))
     process = subprocess.Popen([str(BIN / "salt-master"), "-c", str(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)
     try:
+        while not listens(ret):  # a minion that comes first waits for long
+            assert process.poll() is None, (place / "master.log").read_text()[-3000:]
+            time.sleep(0.05)
         yield place
     finally:
         process.terminate()
@@ -92,6 +107,24 @@ def ask(place: Path, *arguments: str, wait: float = 0) -> dict:
         if returned or time.monotonic() > deadline:
             return returned
         time.sleep(1)
+
+
+def now(ahead: float) -> str:
+    return time.strftime(TIME, time.gmtime(time.time() + ahead))
+
+
+def orchestrated(place: Path, hosts: list[str], batch: int) -> bool:
+    """Whether the plan was applied to these."""
+    done = subprocess.run([str(BIN / "salt-run"), "-c", str(place), "--out", "json", "state.orchestrate", "apply_plan",
+                           "pillar=" + json.dumps({"plan": str(place / "plan.yml"), "hosts": hosts, "batch": batch})], capture_output=True, text=True, timeout=120)
+    (states,) = json.loads(done.stdout[done.stdout.index("{"):])["data"].values()
+    (state,) = states.values()
+    assert (done.returncode == 0) == state["result"]
+    return bool(state["result"])
+
+
+def pid_max(hosts: dict) -> dict[str, int]:
+    return {name: int(host.read("/proc/sys/kernel/pid_max")) for name, host in hosts.items()}
 
 
 def test_minions_on_real_hosts(salted, tmp_path_factory):
@@ -124,3 +157,16 @@ def test_minions_on_real_hosts(salted, tmp_path_factory):
         ill = {name: [finding["rule"] for finding in result["findings"] if finding["status"] in ("warn", "fail")]
                for name, result in ask(place, "pidhygiene.check", "full=True").items()}
         assert ill["web1"] == [] and "PH-SYS-004" in ill["web2"]
+
+        # A plan in batches ends after the first one that does not succeed, here as if web2 had been booted again since.
+        steps = [{"remedy": "kernel_limits", "parameters": {"values": {"kernel.pid_max": 4100000}}, "because": [], "disruptive": False}]
+        boots = {name: result["host"]["boot_id"] for name, result in returned.items()}
+        plan = {"schema": SCHEMA, "created": now(0), "expires": now(3600), "ticket": "", "hosts": {
+            name: {"boot_id": boot, "audited": now(0), "evidence": evidence(steps), "steps": steps, "left": []} for name, boot in boots.items()}}
+        plan["hosts"]["web2"]["boot_id"] = "another"
+        (place / "plan.yml").write_text(json.dumps(plan))
+        assert orchestrated(place, ["web2", "web1"], 1) is False and pid_max(hosts) == {"web1": 4194304, "web2": 4194304}
+        assert orchestrated(place, ["web3", "web1"], 1) is False and pid_max(hosts)["web1"] == 4194304, "nor with a minion that it says nothing of"
+        plan["hosts"]["web2"]["boot_id"] = boots["web2"]
+        (place / "plan.yml").write_text(json.dumps(plan))
+        assert orchestrated(place, ["web2", "web1"], 2) is True and pid_max(hosts) == {"web1": 4100000, "web2": 4100000}

@@ -24,9 +24,9 @@ ENGINE = COLLECTION / "plugins" / "module_utils" / "pidhygiene"
 BIN = pathlib.Path(sys.executable).parent
 # Bytes of the engine's part of what Ansible sends to a host, packed as it travels. Ten families read exactly cost more than the 200 KB that the
 # design had in mind for one; docs/architecture.md has the figures. What must not happen is that it grows unseen.
-MOST_SHIPPED = 280 * 1024
+MOST_SHIPPED = 284 * 1024  # bytes, packed; docs/architecture.md says why it is more than the design allowed
 PAGE = re.compile(r"PH-[A-Z]+-\d+.*\.md$")
-NOT_SHIPPED = ("__main__", "terminal", "explain", "pages", "rule_pages", "schema", "fresh", "remedies", "fleet_rules")
+NOT_SHIPPED = ("__main__", "terminal", "explain", "pages", "rule_pages", "schema", "fresh", "kept", "watch", "remedies", "fleet_rules")
 
 
 def project():
@@ -56,10 +56,17 @@ def test_every_package_is_listed():
 
 def test_versions_agree():
     galaxy = yaml.safe_load((COLLECTION / "galaxy.yml").read_text())
-    adapter = (REPOSITORY / "salt_modules/_modules/pidhygiene.py").read_text()
+    adapters = [path.read_text() for path in sorted((REPOSITORY / "salt_modules").glob("_*/pidhygiene.py"))]
     assert galaxy["version"] == pidhygiene.__version__
-    assert re.search(r'^WRITTEN_FOR = "(.*)"', adapter, re.M).group(1) == pidhygiene.__version__
+    assert [re.search(r'^WRITTEN_FOR = "(.*)"', adapter, re.M).group(1) for adapter in adapters] == len(adapters) * [pidhygiene.__version__] and len(adapters) >= 4
     assert "## %s" % pidhygiene.__version__ in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+def test_the_pip_package_offers_every_kind_of_salt_module():
+    namespace = {"__file__": str(REPOSITORY / "salt_modules/__init__.py")}
+    exec((REPOSITORY / "salt_modules/__init__.py").read_text(), namespace)
+    offered = {kind: [pathlib.Path(folder) for folder in folders] for kind, folders in namespace["loader_dirs"]().items()}
+    assert offered == {path.name[1:]: [path] for path in (REPOSITORY / "salt_modules").glob("_*") if path.is_dir() and path.name not in ("_utils", "__pycache__")}
 
 
 def tracked():

@@ -52,6 +52,8 @@ HINTS = (
     Hint(r"(?i)sudo|become|password is required", "privileges could not be gained",
          "check become for that host, or audit without root and with a partial view"),
 )
+NO_TERMINAL = r"(?i)must have a tty|a terminal is required"
+PIPELINING = ("ansible_pipelining", "ansible_ssh_pipelining")
 ELSE = Hint("", "", "run the audit again with --limit on this host and -vvv")
 
 
@@ -77,8 +79,12 @@ class ActionModule(ActionBase):
 
     def _ask(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """What the module answered; a host that cannot be reached is an answer as well."""
+        self._pipe(task_vars)
         try:
             answer: dict[str, Any] = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
+            if self._piped and re.search(NO_TERMINAL, _said(answer)):  # requiretty in sudoers
+                self._connection.set_option("pipelining", False)
+                answer = self._execute_module(module_name=MODULE, module_args=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
             return {"outcome": UNREACHABLE, "unreachable": True, "msg": str(error)}
         if answer.get("unreachable"):
@@ -90,6 +96,13 @@ class ActionModule(ActionBase):
         except NotAResult as error:
             return {"outcome": FAILED, "failed": True, "msg": "The host answered something that is no result: %s." % error}
         return answer
+
+    def _pipe(self, task_vars: dict[str, Any]) -> None:
+        """Send the module through the connection instead of copying it first: a host with four numbers left can still be audited, else it
+        takes some twenty. The inventory has the last word."""
+        self._piped = self._connection.has_pipelining and not any(name in task_vars for name in PIPELINING)
+        if self._piped:
+            self._connection.set_option("pipelining", True)
 
     def _audited(self, folder: Path | None, name: str, answer: dict[str, Any]) -> dict[str, Any]:
         if folder is None:
@@ -141,8 +154,12 @@ def _reason(answer: dict[str, Any]) -> str:
 def _hint(answer: dict[str, Any]) -> Hint:
     if "mistakes" in answer:
         return Hint("", "", "correct the policy")
-    text = "\n".join(str(answer.get(key, "")) for key in ("msg", "module_stderr", "module_stdout", "exception"))
+    text = _said(answer)
     return next((hint for hint in HINTS if re.search(hint.symptom, text)), ELSE)
+
+
+def _said(answer: dict[str, Any]) -> str:
+    return "\n".join(str(answer.get(key, "")) for key in ("msg", "module_stderr", "module_stdout", "exception"))
 
 
 def _now() -> str:

@@ -152,6 +152,11 @@ def test_a_no_limits_line_voids_what_was_set():
     assert proposed(finding) == {"file": "/etc/security/limits.conf", "instead_of": "@dba -", "state": "absent"}
 
 
+def test_a_dash_line_that_loses_both_halves_is_one_finding():
+    host = lines("").file("/etc/security/limits.d/10-a.conf", "oracle - nproc 300\n").file("/etc/security/limits.d/9-b.conf", "oracle - nproc 250\n")
+    assert proposed(judge(host, "PH-LIM-008").only("warn")) == {"domain": "oracle", "type": "-", "item": "nproc", "value": "300"}
+
+
 def test_the_vendors_file_beats_an_older_line():
     host = lines("").file("/etc/security/limits.conf", "* soft nproc 65535\n").file("/etc/security/limits.d/20-nproc.conf", "* soft nproc 4096\n")
     assert "20-nproc.conf, which the vendor ships, is read later" in judge(host, "PH-LIM-008").only("warn")["message"]

@@ -43,7 +43,7 @@ def build(host: Host, evidence: Any, policy: Policy, judgements: Sequence[Any], 
     findings: List[Dict[str, Any]] = []
     table: List[Dict[str, Any]] = []
     for judgement in judgements:
-        own = [_finding(judgement.rule, finding) for finding in judgement.findings]
+        own = [plain_finding(judgement.rule, finding) for finding in judgement.findings]
         own.extend(_unknowns(judgement.rule, judgement.unknown))
         own.sort(key=_gravest_first)
         omitted = max(0, len(own) - MOST_FINDINGS)
@@ -51,11 +51,14 @@ def build(host: Host, evidence: Any, policy: Policy, judgements: Sequence[Any], 
             finding["waiver"] = _waived(finding, waivers, identity["name"], tags, today)
         findings.extend(own[:MOST_FINDINGS])
         table.append(_rule_row(judgement, own, omitted))
+    compared = _section(facts.collect, evidence, errors)
+    if policy["quorum_groups"]:
+        compared["voter_units"] = facts.voter_units(evidence, policy["quorum_groups"])
     result = {
         "schema": SCHEMA,
         "host": identity,
         "summary": _summary(table, findings),
-        "facts": _section(facts.collect, evidence, errors),
+        "facts": compared,
         "measures": _section(measures.collect, evidence, errors),
         "findings": findings,
         "rules": table,
@@ -74,7 +77,8 @@ def _section(collect: Any, evidence: Any, errors: List[str]) -> Dict[str, Any]:
         return {}
 
 
-def _finding(rule: Any, finding: Finding) -> Dict[str, Any]:
+def plain_finding(rule: Any, finding: Finding) -> Dict[str, Any]:
+    """As it stands in the document."""
     return {
         "rule": rule.id,
         "title": rule.title,
@@ -111,7 +115,7 @@ def _unknowns(rule: Any, gaps: Iterable[Gap]) -> List[Dict[str, Any]]:
         places = sorted({gap.source for gap in same})
         message = "%s could not be judged: %s (%d place%s)" % (rule.title, reason, len(places), "" if len(places) == 1 else "s")
         seen = tuple(Seen(place, reason) for place in places[:EXAMPLES])
-        found.append(_finding(rule, Finding(UNKNOWN, LOW, Subject("host", reason, reason), message, seen, confidence=HIGH_CONFIDENCE)))
+        found.append(plain_finding(rule, Finding(UNKNOWN, LOW, Subject("host", reason, reason), message, seen, confidence=HIGH_CONFIDENCE)))
     return found
 
 

@@ -152,10 +152,15 @@ def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
     return Cgroups(hierarchy, groups, tuple(gaps))
 
 
+def folder(hierarchy: Hierarchy, path: str) -> str:
+    """Where the files of this group's pids controller are."""
+    below = path[len(hierarchy.pids_root):] if hierarchy.pids_root != "/" and path.startswith(hierarchy.pids_root) else path
+    return (hierarchy.pids_mount or "") + (below if below != "/" else "")
+
+
 def _read_group(host: Host, hierarchy: Hierarchy, path: str, kernel_has: Dict[str, bool]) -> Group:
     """``kernel_has``: which of the newer files there are on this kernel; the first group that is there before and after finds out."""
-    below = path[len(hierarchy.pids_root):] if hierarchy.pids_root != "/" and path.startswith(hierarchy.pids_root) else path
-    base = (hierarchy.pids_mount or "") + (below if below != "/" else "")
+    base = folder(hierarchy, path)
     maximum, current = parse_count(host.read(base + "/pids.max")), parse_count(host.read(base + "/pids.current"))
     optional: Dict[str, bytes] = {}
     missing = []

@@ -74,7 +74,7 @@ class Reload(Step):
             reload()
 
 
-def set_numbers(unit: str, values: Sequence[Tuple[str, int]], runtime: bool = True) -> None:
+def set_numbers(unit: str, values: Sequence[Tuple[str, int]], runtime: bool = True, patience: float = RELOAD_S) -> None:
     """Properties of type t, live (SetUnitProperties): no start, no reload, no process."""
     rows = b""
     for name, value in values:
@@ -83,7 +83,7 @@ def set_numbers(unit: str, values: Sequence[Tuple[str, int]], runtime: bool = Tr
         row = bus.padded(row, 8) + struct.pack("<Q", value)
         rows += row
     head = bus.padded(texts(unit), 4) + struct.pack("<II", 1 if runtime else 0, len(rows))
-    _call("SetUnitProperties", bus.padded(head, 8) + rows, "sba(sv)")
+    _call("SetUnitProperties", bus.padded(head, 8) + rows, "sba(sv)", patience)
 
 
 class SetNumber(Step):
@@ -136,6 +136,11 @@ def job(verb: str, unit: str) -> Ended:
             raise Failed("%s does not stay: its main process %d was followed by %d" % (unit, ended.main_pid, later.main_pid), NEW)
         ended = later
     return ended
+
+
+def settled(unit: str) -> Ended:
+    """How the unit is once no job of it is left. Errors: HostError, Failed."""
+    return _after_job(unit, time.monotonic() + JOB_S)
 
 
 def _after_job(unit: str, deadline: float) -> Ended:

@@ -3,7 +3,8 @@
 """scheduled_restart: a service is restarted on schedule, with an owner and a line in the journal, until its leak is mended.
 
 A timer and a service of its own: try-restart (what was stopped stays stopped), never two at once, and none made up for after a boot, as a booted
-host has a fresh daemon. A line of cron that did the same is set aside in the same step, and comes back when the timer goes.
+host has a fresh daemon. A line of cron that did the same is set aside in the same step, and comes back when the timer goes. Where there is no
+systemd, a table of cron does it (cron_restart.py).
 """
 
 import hashlib
@@ -20,7 +21,8 @@ from ..readers.cron import ANACRON
 from ..record import NamedTuple
 from ..restarts import OWN, SHORTEST_S
 from ..text import masked, shown
-from . import cron_lines, firing, manager
+from . import cron_lines, cron_restart, firing, manager
+from .cron_restart import HEADER
 from .crowded import refuse_crowded
 from .files import PutFile, PutLink, existing
 from .model import MIXED, NEW, OLD, Difference, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
@@ -30,8 +32,8 @@ from .unit_limits import ABSENT, PRESENT, refuse_unusable
 FOLDER = "/etc/systemd/system/"
 WANTS = FOLDER + "timers.target.wants/"
 SOURCES = ("units", "cron", "processes", "budgets", "time_zone", "clock")
-HEADER = "# Written by pidhygiene (scheduled_restart): it will be written again, so change the remedy, not this file.\n"
 TIMER = ("LoadState", "ActiveState", "NextElapseUSecRealtime", "NextElapseUSecMonotonic", "NeedDaemonReload")
+BOOTED = "/run/systemd/system"  # sd_booted(3)
 FIXED_DELAY = 247  # first systemd with FixedRandomDelay=
 SPECIAL = ("%", "$", "\\", '"', ";", "`")  # they mean something in a unit file or behind ExecStart=
 
@@ -223,10 +225,12 @@ def _taken_over(evidence: Any, given: Dict[str, Any], texts: Dict[str, str]) -> 
 def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     _refuse_mistakes(given)
     evidence = gather(host, SOURCES)
-    if not evidence.has("units") or not evidence.units.manager.answers:
-        raise Refused("systemd does not answer on this host: a timer needs it")
     if "cron" in evidence.unseen:
         raise evidence.unseen["cron"]
+    if evidence.has("units") and not evidence.units.manager.present:
+        return _by_cron(host, evidence, given)
+    if not evidence.has("units") or not evidence.units.manager.answers:
+        raise Refused("systemd does not answer on this host: a timer needs it")
     return _present(host, evidence, given) if given["state"] == PRESENT else _absent(evidence, given)
 
 
@@ -254,6 +258,42 @@ def _present(host: Host, evidence: Any, given: Dict[str, Any]) -> Proposal:
     if line is not None and not line.taken:
         steps.append(_crontab(line.path, texts[line.path], cron_lines.set_aside(texts[line.path], line.number, unit)))
     return Proposal(tuple(steps), tuple(note for note in notes if note) if steps else ())
+
+
+def _by_cron(host: Host, evidence: Any, given: Dict[str, Any]) -> Proposal:
+    """Where there is no systemd."""
+    unit, steps, notes = given["unit"], [], []  # type: str, List[Step], List[str]
+    texts = _texts(evidence)
+    if given["state"] == ABSENT:
+        table = cron_restart.file_for(host, evidence, unit, None)
+        steps = [table] if table.needed else []
+        given_back = {path: cron_lines.given_back(text, unit) for path, text in sorted(texts.items())}
+        return Proposal(tuple(steps + [_crontab(path, texts[path], back) for path, back in given_back.items() if back != texts[path]]))
+    refuse_protected(unit, given["restart_protected"], "restart it in a window of its own")
+    script = cron_restart.script_of(host, unit)
+    line = _taken_over(evidence, given, texts)
+    spread = offset_of(host, unit, given["spread_s"])
+    table = cron_restart.file_for(host, evidence, unit, cron_restart.text(
+        unit, _cron_fields(host, given, line), script, given["owner"], given["reason"], spread))
+    notes = cron_restart.notes(script, evidence)
+    if table.needed:
+        steps.append(table)
+    if line is not None and not line.taken:
+        steps.append(_crontab(line.path, texts[line.path], cron_lines.set_aside(texts[line.path], line.number, unit)))
+    return Proposal(tuple(steps), tuple(notes) if steps else ())
+
+
+def _cron_fields(host: Host, given: Dict[str, Any], line: Optional[cron_lines.Line]) -> str:
+    if given["interval"]:
+        return cron_restart.by_interval(given["interval"], offset_of(host, given["unit"], 7 * 86400 - 1))
+    if given["calendar"]:
+        text, event, zone = checked_calendar(host, given["calendar"])
+        if zone is not None or text.upper().endswith(" UTC"):
+            raise Refused("calendar %r names a zone: there is no systemd here, and cron knows that of the host only" % text)
+        return cron_restart.by_calendar(text, event)
+    if line is None or line.schedule is None or line.schedule.never:
+        raise Refused("the line that is taken over tells no time: give calendar or interval")
+    return cron_restart.by_line(line.schedule)
 
 
 def _is_stale(own: str) -> bool:
@@ -330,6 +370,8 @@ def _absent(evidence: Any, given: Dict[str, Any]) -> Proposal:
 def verify(host: Host, given: Dict[str, Any]) -> List[str]:
     """As systemd has it now; and the line of cron is none any more."""
     own, unit = own_name(given["unit"]), given["unit"]
+    if not host.exists(BOOTED):
+        return cron_restart.problems(gather(host, ("cron",)), unit, given, given["state"] == PRESENT)
     seen = manager.properties(TIMER, own + ".timer")
     if given["state"] == ABSENT:
         return ["%s.timer is still there" % own] if seen.get("ActiveState") == "active" or seen.get("LoadState") == "loaded" else []

@@ -268,13 +268,15 @@ def _shadowed(evidence: Any, account: Any, session: Session) -> Iterator[Finding
     if session.exempt is not None:
         yield from _voided(evidence, account, session.exempt)
         return
+    told = set()  # a dash line that loses both halves to the same line is one finding
     for loser in session.losers:
         winner = session.winners.get((loser.line.item, loser.part))
         if winner is None and loser.why.startswith("its soft half lost"):
             yield _lost_half(loser, session)
         elif winner is not None and winner.effect != loser.line.effect:
             reason = _unmeant(evidence, account, loser, winner)
-            if reason:
+            if reason and (loser.line.place, winner.place) not in told:
+                told.add((loser.line.place, winner.place))
                 yield _lost_line(loser, winner, reason)
 
 
@@ -327,7 +329,7 @@ def _unmeant(evidence: Any, account: Any, loser: Loser, winner: Line) -> str:
 def _lost_line(loser: Loser, winner: Line, reason: str) -> Finding:
     line = loser.line
     return Finding(
-        WARN, MED, Subject("file", line.place, "%s|%s|%s" % (line.file, line.text, loser.part)),
+        WARN, MED, Subject("file", line.place, "%s|%s|%s" % (line.file, line.text, loser.part if line.type != "-" else "")),
         "%s, \"%s\", is overruled for %s by %s, \"%s\": %s; move it to a file that sorts last (zz-), or name the user." % (
             shown(line.place), sessions.text_of(line), _WHOM, shown(winner.place), sessions.text_of(winner), shown(reason)),
         evidence=(sessions.seen(line), sessions.seen(winner)),

@@ -10,13 +10,13 @@ from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..of_users import by_vendor
 from ..readers.limits_conf import GROUP, HARD, LIMIT, RLIMITS, SOFT, USER, Line, class_of
 from ..readers.pam_stack import ALWAYS, NEVER, REFUSED, SOMETIMES
 from ..record import NamedTuple
 from ..text import shown
 
 NEARLY = 0.05  # of a promise: less than this missing is rounding (65535 and 65536)
-VENDOR_UNITS = ("/usr/lib/", "/lib/", "/run/systemd/generator", "/run/systemd/transient/")
 PAM_LIMITS = "pam_limits.so"
 
 
@@ -362,7 +362,8 @@ def path_without_pam_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if name == "sshd" and evidence.pam_stacks.sshd_uses_pam is False:
             yield _path_finding("sshd", "sshd_config", "UsePAM is not yes", "set UsePAM yes in /etc/ssh/sshd_config", active, WARN)
         elif calls == NEVER and _opens_logins(name):
-            yield _path_finding(name, stack.path, "its session stack has no pam_limits", "add \"session required pam_limits.so\"", active, WARN)
+            yield _path_finding(name, stack.path, "its session stack has no pam_limits", "add \"session required pam_limits.so\"", active, WARN,
+                                Remedy("pam_limits_entry", (("service", name),)))
         elif calls == SOMETIMES:
             yield _path_finding(name, stack.path, "a control in its stack can pass over pam_limits", "look at the lines before it", active, INFO)
         else:
@@ -374,13 +375,13 @@ def _opens_logins(service: str) -> bool:
     return service in ("sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd", "systemd-user")
 
 
-def _path_finding(service: str, source: str, what: str, advice: str, active: Sequence[Line], status: str) -> Finding:
+def _path_finding(service: str, source: str, what: str, advice: str, active: Sequence[Line], status: str, remedy: Optional[Remedy] = None) -> Finding:
     return Finding(
         status, MED if status == WARN else SEVERITY_INFO, Subject("file", source, "pam|" + service),
         "Sessions of %s do not get what limits.conf sets (%s, \"%s\"), because %s; %s." % (
             service, shown(active[0].place), sessions.text_of(active[0]), what, advice) if status == WARN else
         "Sessions of %s get what limits.conf sets only sometimes: %s; %s." % (service, what, advice),
-        evidence=(Seen(source, what), sessions.seen(active[0])), references=("man:pam_limits(8)",),
+        evidence=(Seen(source, what), sessions.seen(active[0])), remedy=remedy, references=("man:pam_limits(8)",),
     )
 
 
@@ -411,7 +412,7 @@ def pam_overrides_unit(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _set_by_administrator(unit: Any, item: str) -> bool:
     setting = unit.limit_set_in(item)
-    return setting is not None and not setting.file.startswith(VENDOR_UNITS)
+    return setting is not None and not by_vendor(setting.file)
 
 
 def _overridden(evidence: Any, unit: Any, detail: Any, items: Sequence[str]) -> Iterator[Verdict]:

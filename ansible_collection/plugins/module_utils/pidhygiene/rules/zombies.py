@@ -5,7 +5,7 @@
 import fnmatch
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, leak, marks, outside, restarts, wording
+from .. import headroom, leak, marks, of_users, outside, restarts, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -125,7 +125,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
         ),
         binding=budget.text() if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
-        remedy=Remedy("reap", (("mode", "restart"), ("parent", pid)) + wording.unit_parameters(evidence, unit), disruptive=True),
+        remedy=_continued(brood) or Remedy("reap", (("mode", "restart"), ("parent", pid)) + wording.unit_parameters(evidence, unit), disruptive=True),
         references=("man:wait(2)", "kernel/exit.c release_task"),
     )
 
@@ -134,6 +134,11 @@ def _ages(brood: Brood) -> str:
     if not brood.ages:
         return "not told by this kernel; second look: %d persist" % brood.persistent
     return ", ".join("%d dead for at least %s" % (brood.dead_for(step), wording.duration(step)) for step in AGE_STEPS_S)
+
+
+def _continued(brood: Brood) -> Optional[Remedy]:
+    """For a parent that was stopped by a signal; one that a tracer holds (state t) does not go on by SIGCONT."""
+    return Remedy("reap", (("mode", "continue"), ("parent", brood.parent.pid))) if brood.parent.state == "T" else None
 
 
 def _cure(evidence: Any, brood: Brood, unit: Optional[str]) -> str:
@@ -241,7 +246,7 @@ def why_not_reaped(evidence: Any, policy: Any) -> Iterator[Verdict]:
             WARN if hangs else INFO, HIGH if hangs else LOW, subject, "%s %s." % (shown(subject.id), cause),
             evidence=(Seen("/proc/%d/task/*/status" % brood.parent.pid, _signals(brood.reaping)),),
             confidence=MEDIUM_CONFIDENCE if not hangs else "high",
-            remedy=Remedy("reap", (("mode", "continue"), ("parent", brood.parent.pid))) if brood.reaping.state in "Tt" else None,
+            remedy=_continued(brood),
             references=("man:sigaction(2)", "kernel/signal.c do_notify_parent"),
         )
 
@@ -314,7 +319,7 @@ def _on_schedule(evidence: Any, unit: Optional[str], interval_s: float, instead_
 
 @rule(
     "PH-ZMB-007", "Periodic restart hides a leak", MED, "the next change of load breaks it",
-    NEEDS + ("cron",), USES + ("units",),
+    NEEDS + ("cron",), USES + ("units", "user_units"),
 )
 def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
     leaking: Dict[str, Brood] = {}
@@ -326,6 +331,8 @@ def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Unknown(evidence.cron.gaps)
     if leaking and evidence.has("units") and evidence.units.gaps:
         yield Unknown(evidence.units.gaps)
+    if leaking:
+        yield from of_users.unseen(evidence)
     for restart in restarts.scheduled(evidence):
         hidden = leaking.get(_without_suffix(restart.service))
         yield Passed() if hidden is None else _hidden_leak(evidence, policy, restart, hidden)
@@ -352,16 +359,16 @@ def _hidden_leak(evidence: Any, policy: Any, restart: Any, brood: Brood) -> Verd
     rate = leak.of_brood(evidence, brood)
     unit, interval_s = wording.unit_of(evidence, brood.parent.pid), 0.0
     every = " every %s" % wording.duration(restart.interval_s) if restart.interval_s is not None else ""
-    status, message = WARN, "%s restarts %s%s to hide a leak of zombies" % (shown(restart.job), shown(restart.service), every)
-    if restart.job == restart.service:
-        message = "RuntimeMaxSec= restarts %s%s to hide a leak of zombies" % (shown(restart.service), every)
+    job, service = shown(wording.unit_name(evidence, restart.job)), shown(wording.unit_name(evidence, restart.service))
+    status, message = WARN, "%s restarts %s%s to hide a leak of zombies" % (
+        "RuntimeMaxSec=" if restart.job == restart.service else job, service, every)
     if budget is not None and rate is not None:
         days = (budget.limit - budget.used + brood.persistent) / rate.per_day
         message += ": at %.0f a day the limit (%s) is reached in %s" % (rate.per_day, budget.text(), wording.duration(86400 * days))
         if restart.interval_s is not None and restart.interval_s > 0.5 * 86400 * days:
             status, message = FAIL, message + ", less than twice the interval"
             interval_s = _safe_interval(budget, brood, rate)
-    names = (restart.service, restart.unit, _without_suffix(restart.service) + ".service")
+    names = (restart.service, restart.unit, _without_suffix(restart.service) + ".service", restart.unit.rpartition("/")[2])
     if status == WARN and (restart.owner or any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in policy["restarts.owned"])):
         return Passed()
     return Finding(

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from .commands import comparing, policies
+
 FOUND, BROKEN, USAGE = 100, 1, 2
 
 
@@ -49,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--owner", default="", help="who answers for restarts on schedule; without one the next audit says that nobody does")
     plan.add_argument("--reboot-at", default="", metavar="WHEN", help="let hosts that need it reboot: +30, 03:30, 2027-03-31T02:30:00Z")
     plan.set_defaults(run=_plan)
+    comparing.add_to(commands)
+    policies.add_to(commands)
     return parser
 
 

@@ -77,6 +77,8 @@ SETTINGS = (
     Setting("processes.ignore", "names", (), "command names", "programs that no rule should speak of; validated and kept, no rule passes them over yet"),
     Setting("sixteen_bit_pids", "flag", False, "", "PH-PID-003: software here needs pid_max at most 32768"),
     Setting("patch_window", "days", 30, "days", "time an update may wait for a restart"),
+    Setting("store.keep", "days", 396, "days", "how long the store of the fleet keeps runs; 0: for ever"),
+    Setting("store.keep_documents", "days", 0, "days", "how long it keeps the results as they were received; 0: as long as the run"),
     Setting("controls", "controls", {}, "rule → control ids", "mapping of rules to the ids of CIS, PCI, ISO …"),
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )

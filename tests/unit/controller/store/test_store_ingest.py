@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import time
 
 import pytest
 import synthetic
@@ -199,6 +200,23 @@ def test_ingest_prunes_what_is_older_than_is_to_be_kept(url, tmp_path, capsys):
     assert "Deleted as too old: 1 runs, 1 documents." in capsys.readouterr().out
     with Store.open(url) as store:
         assert store.runs() == []
+
+
+def test_the_policy_says_how_long(url, tmp_path, capsys):
+    from controller.__main__ import main
+
+    now = int(time.time())
+    place = write_folder(tmp_path / "report", docs("web1", at=now - 5 * DAY), started=now - 5 * DAY)
+    (tmp_path / "policy.yml").write_text("store: {keep: 10, keep_documents: 2}")
+    assert main(["ingest", str(place), "--store", url, "--policy", str(tmp_path / "policy.yml")]) == 0
+    assert "Deleted as too old: 0 runs, 1 documents." in capsys.readouterr().out
+    assert main(["prune", "--store", url, "--policy", str(tmp_path / "policy.yml"), "--keep", "4"]) == 0
+    assert "Deleted as too old: 1 runs, 0 documents." in capsys.readouterr().out
+    assert main(["prune", "--store", url]) == 0
+    assert "Nothing in" in capsys.readouterr().out
+    (tmp_path / "policy.yml").write_text("store: {kep: 10}")
+    assert main(["prune", "--store", url, "--policy", str(tmp_path / "policy.yml")]) == 2
+    assert "keep" in capsys.readouterr().err
 
 
 def test_synthetic_documents_are_valid():

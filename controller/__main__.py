@@ -1,7 +1,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results;
-``plan RESULT|DIR ... [-o PLAN]``: what would repair it.
+``plan RESULT|DIR ... [-o PLAN]``: what would repair it; ``ingest``, ``runs``, ``prune``: the store that remembers.
 
 Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong usage, 100 findings at or above it.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from .commands import comparing, policies
+from .commands import comparing, policies, storing
 
 FOUND, BROKEN, USAGE = 100, 1, 2
 
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(run=_plan)
     comparing.add_to(commands)
     policies.add_to(commands)
+    storing.add_to(commands)
     return parser
 
 

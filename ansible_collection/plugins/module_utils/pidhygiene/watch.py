@@ -5,7 +5,7 @@
 Rules, subjects and fingerprints are those of an audit; what fills a limit is an audit's business. Starts nothing.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import wording
 from .headroom import Budget
@@ -15,6 +15,7 @@ from .readers import cgroups
 from .readers.kernel_budgets import OWN_PID_MAX, RESERVED_PIDS, kernel_before
 from .readers.processes import parse_stat
 from .readers.visibility import INITIAL_PID_NAMESPACE
+from .record import NamedTuple
 from .rules.pid_space import THIS_HOST, near_threads_max, pid_numbers_nearly_used
 from .rules.systemd import tasks_max_pressure
 from .text import shown
@@ -98,6 +99,7 @@ def _numbers(host: Host, places: Dict[str, Any], load: _Load) -> Level:
     """A pid namespace of our own has a pid_max of its own since Linux 6.14; there /proc/loadavg, which has no namespace, says nothing of it."""
     if "whole" not in places:
         places["whole"] = _whole(host)
+    # Of the machine the few below 300, which the limit leaves out, are among the used: to tell them apart would take a look at every process.
     used, counted, holder = (load.tasks(), LOAD, "this machine") if places["whole"] else (_visible_tasks(host), "/proc/*/stat", "this pid namespace")
     budget = Budget("pid_max", holder, used, _number(host, PID_MAX) - RESERVED_PIDS, PID_MAX)
     return Level(NUMBERS, pid_numbers_nearly_used, Subject("host", holder, holder), budget, counted, True)
@@ -113,11 +115,12 @@ def _whole(host: Host) -> bool:
 
 
 def _visible_tasks(host: Host) -> int:
+    """As headroom.pid_numbers counts them: numbers that the limit leaves out are not among the used."""
     count = 0
     for name in host.list("/proc"):
         if name.isdigit():
             try:
-                count += max(1, parse_stat(host.read("/proc/%s/stat" % name)).threads)
+                count += max(1, parse_stat(host.read("/proc/%s/stat" % name)).threads) - (int(name) < RESERVED_PIDS)
             except (HostError, ValueError):  # it has ended
                 continue
     return count

@@ -6,12 +6,13 @@ Whoever carries the event away may need a thread for it (Salt does), and loses i
 budgets are used up counts as not told yet, and is told again until there is room.
 """
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import watch
 from .document import plain_finding
 from .host import Host
 from .model import INFO, SEVERITY_INFO
+from .record import NamedTuple
 from .watch_settings import Settings
 
 REACHED, OVER = "reached", "over"

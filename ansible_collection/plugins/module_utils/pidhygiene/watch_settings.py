@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a beacon is told to watch, and what it may do about it: one table, checked whole. Nothing here raises, whatever it is given."""
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .readers import unit_files
+from .record import NamedTuple
 
 FULL = 0.95  # of a limit: the threshold of relief, and of PH-SYS-004 that fails
 KINDS = ("service", "slice", "scope")

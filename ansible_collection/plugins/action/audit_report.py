@@ -8,7 +8,6 @@ Works on the controller alone: it opens no connection, and reads one result afte
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import sys
 import time
@@ -64,20 +63,10 @@ def _rows(task_vars: dict[str, Any], register: str) -> dict[str, dict[str, Any]]
 
 
 def _run(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """pidhygiene.run/1. The digest of each file makes the folder a manifest."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     times = sorted(str(row["at"]) for row in rows.values() if row.get("at"))
-    return {
-        "schema": folders.RUN,
-        "started_at": times[0] if times else now,
-        "ended_at": now,
-        "by": _user(),
-        "engine_version": __version__,
-        "inventory_digest": "sha256:" + hashlib.sha256("\n".join(sorted(rows)).encode("utf-8", "surrogateescape")).hexdigest()[:16],
-        "hosts": {
-            host: {"outcome": str(row.get("outcome") or folders.NOT_RECORDED), "sha256": str(row.get("sha256", ""))} for host, row in rows.items()
-        },
-    }
+    hosts = {host: {"outcome": str(row.get("outcome") or folders.NOT_RECORDED), "sha256": str(row.get("sha256", ""))} for host, row in rows.items()}
+    return folders.run_document(hosts, times[0] if times else now, now, _user(), __version__)
 
 
 def _user() -> str:

@@ -11,8 +11,6 @@ from sqlalchemy import Engine, delete, select, text, union_all
 from . import lock
 from .tables import audits, documents, finding_keys, findings, hosts, runs, texts
 
-MONTH_S = 365.25 / 12 * 86400
-KEEP_MONTHS = 13  # a year, and the month to compare it with
 VACUUM_SHARE = 0.25  # of a file of SQLite that is free, from which on the advice is given
 LEAST_FREE = 2**20  # bytes
 

@@ -79,6 +79,8 @@ SETTINGS = (
     Setting("patch_window", "days", 30, "days", "time an update may wait for a restart"),
     Setting("quorum_groups", "quorums", {}, "name → voters, units, probe",
             "hosts of which a majority must be up, and what makes one of them count: no plan and no run takes a group below it"),
+    Setting("store.keep", "days", 396, "days", "how long the store of the fleet keeps runs; 0: for ever"),
+    Setting("store.keep_documents", "days", 0, "days", "how long it keeps the results as they were received; 0: as long as the run"),
     Setting("controls", "controls", {}, "rule → control ids", "mapping of rules to the ids of CIS, PCI, ISO …"),
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )

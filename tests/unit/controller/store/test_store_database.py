@@ -347,3 +347,21 @@ def test_advice_to_give_the_disk_back(sqlite_url, tmp_path, monkeypatch):
         three_runs(store, tmp_path)
         advice = store.prune(DAY, now=START + 100 * DAY).advice
     assert "VACUUM" in advice and sqlite_url in advice
+
+
+def test_a_role_that_may_only_read(postgresql, postgresql_url, tmp_path):
+    """As docs/fleet/store.md grants it."""
+    name = postgresql_url.split("@/")[1].split("?")[0]
+    with Store.open(postgresql_url) as store:
+        place = write_folder(tmp_path / "report", many(2))
+        take(store, place)
+    for statement in ("CREATE ROLE reader LOGIN", "GRANT CONNECT ON DATABASE %s TO reader" % name, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader"):
+        postgres_server.run(postgresql, statement, name)
+    try:
+        with Store.open(postgres_server.url(postgresql, name, "reader")) as store:
+            assert whole(store, store.last_run().id) == ["web000", "web001"]
+            with pytest.raises(StoreError, match="permission denied"):
+                take(store, write_folder(tmp_path / "next", many(2, at=START + DAY), started=START + DAY))
+    finally:
+        postgres_server.run(postgresql, "DROP OWNED BY reader", name)
+        postgres_server.run(postgresql, "DROP ROLE reader")

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import time
 
 import pytest
 import synthetic
@@ -199,6 +200,41 @@ def test_ingest_prunes_what_is_older_than_is_to_be_kept(url, tmp_path, capsys):
     assert "Deleted as too old: 1 runs, 1 documents." in capsys.readouterr().out
     with Store.open(url) as store:
         assert store.runs() == []
+
+
+def test_the_policy_says_how_long(url, tmp_path, capsys):
+    from controller.__main__ import main
+
+    now = int(time.time())
+    place = write_folder(tmp_path / "report", docs("web1", at=now - 5 * DAY), started=now - 5 * DAY)
+    (tmp_path / "policy.yml").write_text("store: {keep: 10, keep_documents: 2}")
+    assert main(["ingest", str(place), "--store", url, "--policy", str(tmp_path / "policy.yml")]) == 0
+    assert "Deleted as too old: 0 runs, 1 documents." in capsys.readouterr().out
+    assert main(["prune", "--store", url, "--policy", str(tmp_path / "policy.yml"), "--keep", "4"]) == 0
+    assert "Deleted as too old: 1 runs, 0 documents." in capsys.readouterr().out
+    assert main(["prune", "--store", url]) == 0
+    assert "Nothing in" in capsys.readouterr().out
+    (tmp_path / "policy.yml").write_text("store: {kep: 10}")
+    assert main(["prune", "--store", url, "--policy", str(tmp_path / "policy.yml")]) == 2
+    assert "keep" in capsys.readouterr().err
+
+
+def test_answers_that_are_in_memory(store):
+    """As a returner of Salt has them: the minion's id is what counts."""
+    intake = store.intake("salt", now=lambda: NOW)
+    intake.document(result("localhost", [finding(message="\ud800\x00")]), host="minion1")
+    intake.document(attempt("minion2"))
+    intake.document({"schema": "pidhygiene.result/1"}, host="minion3")
+    intake.flush()
+    assert {name: host.outcome for name, host in in_run(store).items()} == {"minion1": "audited", "minion2": "unreachable", "minion3": "failed"}
+    assert intake.account.recorded == 3 and len(intake.account.refused) == 1
+
+
+def test_a_folder_without_a_result_is_no_success(url, tmp_path, capsys):
+    from controller.__main__ import main
+
+    assert main(["ingest", str(tmp_path), "--store", url]) == 1
+    assert "it holds no result; name the folder that audit.yml wrote" in capsys.readouterr().err
 
 
 def test_synthetic_documents_are_valid():

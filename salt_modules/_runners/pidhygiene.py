@@ -13,6 +13,7 @@ from pidhygiene import fresh  # isort: skip
 fresh.refresh()  # before anything else of the engine: an updated engine takes effect without a restart of the master
 
 import getpass
+import logging
 import math
 import os
 import time
@@ -31,6 +32,8 @@ try:
     from pidhygiene.controller.render import folder as _folder
 except ImportError:  # the engine is the one of _utils, and so is this
     import pidhygiene_folder as _folder
+
+log = logging.getLogger(__name__)
 
 WRITTEN_FOR = "0.1.0"  # version of the engine: a wheel on the master wins over the synced engine
 __virtualname__ = "pidhygiene"
@@ -123,10 +126,18 @@ def audit(tgt="*", tgt_type="glob", batch="10%", report_dir=None, resume=False, 
             for some in _in_batches(names, _size(batch, len(names))):
                 _audit_some(client, run, some, arguments, timeout)
                 run.save(BETWEEN_RUNS_S)
-                __jid_event__.fire_event({"message": run.progress()}, "progress")
+                _tell(run.progress())
     finally:
         run.save(0)
     return run.told(fail_on)
+
+
+def _tell(line):
+    """To whoever waits for it. The scheduler of the master calls runners without a bus of their own."""
+    log.info("pidhygiene: %s", line)
+    bus = globals().get("__jid_event__")
+    if bus is not None:
+        bus.fire_event({"message": line}, "progress")
 
 
 def _audit_some(client, run, names, arguments, timeout):

@@ -29,7 +29,7 @@ class Log:
     def error(self, text, *values):
         self.said.append(text % values)
 
-    warning = error
+    warning = info = error
 
 
 class Client:
@@ -84,6 +84,7 @@ def runner(loaded, monkeypatch):
             module.lines.append(data["message"])
 
     module.__jid_event__ = Bus()
+    module.log = Log()
     module.keys, module.missing = [], []
 
     class Minions:
@@ -171,6 +172,12 @@ def test_only_what_the_target_matches_is_resumed(runner, folder):
     runner.audit()
     runner.serve({"a": healthy(), "b": healthy()}, ["a", "b", "new"])
     assert runner.audit("a", resume=True)["not_audited"] == {"b": "unreachable"} and runner.client.asked == [["a"]]
+
+
+def test_the_scheduler_of_the_master_has_no_bus(runner):
+    runner.serve({"a": healthy()})
+    del runner.__jid_event__
+    assert runner.audit()["audited"] == 1 and runner.log.said == ["pidhygiene: 1 of 1 minions: 1 audited"]
 
 
 def test_exit_status_says_what_was_found(runner):

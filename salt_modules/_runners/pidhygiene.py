@@ -294,9 +294,9 @@ def apply_plan(plan, hosts=None, batch=1, test=False, timeout=900, voter_timeout
     wanted = _words(hosts) or list(document["hosts"])
     unknown = [host for host in wanted if host not in document["hosts"]]
     if unknown:
-        raise SaltInvocationError("The plan says nothing of %s." % ", ".join(unknown))
+        raise CommandExecutionError("The plan says nothing of %s." % ", ".join(unknown))  # an orchestration takes an invocation error for success
     if not isinstance(batch, int) or batch < 1:
-        raise SaltInvocationError("batch must be a whole number from 1 on, not %r" % (batch,))
+        raise CommandExecutionError("batch must be a whole number from 1 on, not %r" % (batch,))
     batches = [wanted[start: start + batch] for start in range(0, len(wanted), batch)]
     for reason in _plan.batches_refused(document, batches):
         raise CommandExecutionError("Refused: %s (batch=1); nothing was changed." % reason)

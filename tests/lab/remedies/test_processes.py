@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ..auditing import check, of_rule, only
+from ..host import LabHost
 from ..test_kernel_oddities import TRACED, running
 from ..test_supervised_trees import minions, supervise, wait_for_minions
 from .doors import Door, answers, everything, unchanged
@@ -45,11 +47,22 @@ def leaking(door: Door, zombies: int) -> int:
     return host.pid_of("backup")
 
 
+def leak_found(host: LabHost) -> dict[str, Any]:
+    """Once all zombies count as lasting: on a busy machine their ages are told up to four seconds too low (the clocks of its processors differ)."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = [each for each in of_rule(check(host, "--policy", "/root/policy.json"), "PH-ZMB-001") if each["status"] == "fail"]
+        if found:
+            return found[0]
+        assert time.monotonic() < deadline, "PH-ZMB-001 does not fail"
+        time.sleep(1)
+
+
 def test_zombies_go_with_their_parent(door: Door) -> None:
     host = door.host
     pid = leaking(door, 150)
     host.write("/root/policy.json", '{"zombies": {"young_parent": 0}}')
-    remedy = only(check(host, "--policy", "/root/policy.json"), "PH-ZMB-001", "fail")["remedy"]
+    remedy = leak_found(host)["remedy"]
     assert remedy["state"] == "reap" and remedy["parameters"] == {"mode": "restart", "parent": pid, "unit": "backup.service"}
     before = everything(host)
     looked = door.look("reap", **remedy["parameters"])

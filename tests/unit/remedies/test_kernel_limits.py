@@ -148,9 +148,8 @@ def test_twice_of_what_is_used_must_be_left(host):
     host.file("/proc/loadavg", "0 0 0 1/1000 5\n").file("/proc/sys/kernel/threads-max", "100000\n")
     host.links["/proc/self/ns/pid"] = "pid:[4026531836]"
     assert "1000 tasks of the machine are in use, and 2000 is the least" in refused(host, {"kernel.threads-max": 1999})
-    # Process 1 has one of the 300 that are not given out twice.
-    assert "999 process numbers are in use, and 2298 is the least" in refused(host, {"kernel.pid_max": 2297})
-    assert done(host, {"kernel.threads-max": 2000, "kernel.pid_max": 2298}).changed
+    assert "1000 process numbers are in use, and 2300 is the least" in refused(host, {"kernel.pid_max": 2299})
+    assert done(host, {"kernel.threads-max": 2000, "kernel.pid_max": 2300}).changed
 
 
 @pytest.mark.parametrize("least, outcome", [(1999, False), (2000, True)])

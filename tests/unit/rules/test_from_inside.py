@@ -54,7 +54,7 @@ def test_one_pid_max_for_all_namespaces_before_6_14():
     """The machine's count against the machine's limit: nothing is hidden."""
     host = SimulatedHost().inside().file("/proc/sys/kernel/pid_max", "32768\n").tasks(28000)
     finding = judge(host, "PH-PID-002").only("fail")
-    assert "This machine has used 27999 of 32468" in finding["message"]
+    assert "This machine has used 28000 of 32468" in finding["message"]
     assert judge(SimulatedHost().inside(), "PH-PID-002").status == "pass"
 
 

@@ -123,9 +123,8 @@ def _count_pid_numbers(evidence: Any) -> Optional[Budget]:
         return None
     own = evidence.details.own_pid_namespace if evidence.has("details") else None
     visible = sum(max(1, process.threads) for process in evidence.processes.processes.values())
-    early = sum(1 for pid in evidence.processes.processes if pid < RESERVED_PIDS)  # they hold numbers that the limit leaves out
     whole = own in (None, INITIAL_PID_NAMESPACE) or kernel_before(budgets.release, OWN_PID_MAX)  # then one pid_max counts for all namespaces
-    used = (max(visible, budgets.tasks or 0) if whole else visible) - early
+    used = max(visible, budgets.tasks or 0) if whole else visible
     holder = "this machine" if whole else "this pid namespace"
     return Budget("pid_max", holder, used, budgets.pid_max - RESERVED_PIDS, "/proc/sys/kernel/pid_max")
 

@@ -99,7 +99,6 @@ def _numbers(host: Host, places: Dict[str, Any], load: _Load) -> Level:
     """A pid namespace of our own has a pid_max of its own since Linux 6.14; there /proc/loadavg, which has no namespace, says nothing of it."""
     if "whole" not in places:
         places["whole"] = _whole(host)
-    # Of the machine the few below 300, which the limit leaves out, are among the used: to tell them apart would take a look at every process.
     used, counted, holder = (load.tasks(), LOAD, "this machine") if places["whole"] else (_visible_tasks(host), "/proc/*/stat", "this pid namespace")
     budget = Budget("pid_max", holder, used, _number(host, PID_MAX) - RESERVED_PIDS, PID_MAX)
     return Level(NUMBERS, pid_numbers_nearly_used, Subject("host", holder, holder), budget, counted, True)
@@ -115,12 +114,11 @@ def _whole(host: Host) -> bool:
 
 
 def _visible_tasks(host: Host) -> int:
-    """As headroom.pid_numbers counts them: numbers that the limit leaves out are not among the used."""
     count = 0
     for name in host.list("/proc"):
         if name.isdigit():
             try:
-                count += max(1, parse_stat(host.read("/proc/%s/stat" % name)).threads) - (int(name) < RESERVED_PIDS)
+                count += max(1, parse_stat(host.read("/proc/%s/stat" % name)).threads)
             except (HostError, ValueError):  # it has ended
                 continue
     return count

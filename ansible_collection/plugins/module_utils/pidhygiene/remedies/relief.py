@@ -224,13 +224,13 @@ class _Record(object):
             raise Refused("%s was %s %d minutes ago, and it is done once a day: find what fills it" % (shown(what), verb, max(0, ago) // 60))
 
     def note(self, key: str) -> None:
-        self._write(dict(self._rows, **{key: round(self._now, 3)}))
+        self._write(dict(self._rows, **{key: int(self._now * 1000) / 1000.0}))
 
     def forget(self, key: str) -> None:
         self._write(self._rows)
 
     def _write(self, rows: Dict[str, Any]) -> None:
-        recent = {key: at for key, at in rows.items() if 0 <= self._now - at < DAY_S}
+        recent = {key: at for key, at in rows.items() if self._now - at < DAY_S}
         file = PutFile(self._path, json.dumps(recent, sort_keys=True) + "\n", 0o600)
         if file.needed:
             file.do()

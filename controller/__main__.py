@@ -1,6 +1,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results; ``plan DIR [-o PLAN]``: what would repair it.
+"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results; ``plan DIR [-o PLAN]``: what would repair it;
+``ingest``, ``runs``, ``prune``: the store that remembers.
 
 Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong usage, 100 findings at or above it.
 """
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
+
+from .commands import storing
 
 FOUND, BROKEN = 100, 1
 
@@ -45,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--host", action="append", default=[], metavar="NAME", help="only this host or pattern; may be repeated")
     plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
     plan.set_defaults(run=_plan)
+    storing.add_to(commands)
     return parser
 
 

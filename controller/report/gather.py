@@ -1,0 +1,211 @@
+# GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One pass over the hosts of a run. Of each a line is kept; what many say alike is kept once, and no more of it than a page can hold."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..fleet.model import AUDITED, FleetHost
+from ..store.rows import Run
+from . import causes, changes, controls, urgency
+from .source import Source
+from .view import GRAVE, STATUSES, HostRow, Limit, Report, WaiverLine, in_force
+
+INTERVAL_S = 86400.0  # between two audits of a host, where the policy does not say; stale after two
+MOST_TEXTS = 60_000  # of findings that differ; each some hundred bytes
+MOST_HARMLESS = 4_000  # of these, for findings that ask for nothing
+WAIVERS_SOON_S = 14 * 86400.0
+
+Taker = Callable[[FleetHost], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which hosts a report is about: patterns, any of each kind; empty: all."""
+
+    hosts: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def takes(self, host: FleetHost) -> bool:
+        return (not self.hosts or any(fnmatch.fnmatchcase(host.name, pattern) for pattern in self.hosts)) and (
+            not self.groups or any(fnmatch.fnmatchcase(group, pattern) for group in host.groups for pattern in self.groups))
+
+    @property
+    def words(self) -> str:
+        return ", ".join([*("host %s" % each for each in self.hosts), *("group %s" % each for each in self.groups)])
+
+
+@dataclass(frozen=True)
+class Wishes:
+    title: str = "pidhygiene"
+    controls: Mapping[str, Sequence[str]] = field(default_factory=dict)  # rule → ids
+    tickets: Mapping[str, str] = field(default_factory=dict)  # rule, or key of a cause → ticket
+    interval_s: float = INTERVAL_S
+    choice: Choice = field(default_factory=Choice)
+    policy: Any = None  # pidhygiene.policy.Policy, for the rules of the fleet
+
+
+def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterable[Taker] = ()) -> Report:
+    """The report of this run; ``takers`` are given each host as it passes by. ``now``: what ages are measured from."""
+    runs = [each for each in source.runs() if each.started_at <= run.started_at]
+    report = Report(wishes.title, run, now, runs=runs[-400:], chosen=wishes.choice.words)
+    keeping = _Keeping(report, wishes)
+    takers = tuple(takers)
+
+    def flow() -> Iterator[FleetHost]:
+        for host in source.hosts(run.id):
+            if wishes.choice.takes(host):
+                keeping.take(host)
+                for taker in takers:
+                    taker(host)
+                yield host
+
+    report.fleet = causes.over_the_fleet(flow(), wishes.policy, now)
+    keeping.end()
+    before = runs[-2] if len(runs) > 1 else None
+    history = changes.History(source, run, before, {row.name: row for row in report.hosts})
+    report.causes = causes.of(report, keeping.groups_of_causes, history, wishes.tickets)
+    report.changes = changes.of(report, history, source, keeping.found)
+    report.changes.waivers_expired = [line for line in report.waivers if line.expired]
+    report.changes.waivers_expiring = [line for line in report.waivers if not line.expired and changes.expires_by(line.expires, now + WAIVERS_SOON_S)]
+    controls.trend(report, source)
+    urgency.look_ahead(report, source, now)
+    return report
+
+
+class _Keeping:
+    """What is kept of the hosts that pass by."""
+
+    def __init__(self, report: Report, wishes: Wishes) -> None:
+        self.report = report
+        self.wishes = wishes
+        self.groups_of_causes: dict[tuple[str, str], causes.Group] = {}
+        self.found: dict[str, dict[tuple[str, str], int]] = {}  # host → (rule, fingerprint) → text, of what is grave
+        self.controls = controls.Counting(wishes.controls)
+        self._known: dict[int, int] = {}  # id of a text → its place; texts are kept, so that ids stay theirs
+        self._alike: dict[tuple[str, ...], int] = {}
+        self._harmless = 0
+        self._words: dict[Any, Any] = {}
+        self._waivers: dict[tuple[str, str, str, str, bool], int] = {}
+
+    def _once(self, value: Any) -> Any:
+        return self._words.setdefault(value, value)
+
+    def take(self, host: FleetHost) -> None:
+        report = self.report
+        report.outcomes[host.outcome] = report.outcomes.get(host.outcome, 0) + 1
+        row = HostRow(host.name, host.outcome, host.status, self._once(host.groups), at=host.at, received=host.received, message=host.message,
+                      next_step=host.next_step, sha256=host.sha256)
+        seen = host.at if host.at is not None and host.received is not None and abs(host.at - host.received) < 30 * 86400 else host.received
+        row.stale = host.outcome == AUDITED and seen is not None and report.now - seen > 2 * self.wishes.interval_s
+        report.stale += row.stale
+        place = len(report.hosts)
+        report.hosts.append(row)
+        self.controls.take(host)
+        if host.outcome != AUDITED:
+            return
+        report.statuses[host.status] = report.statuses.get(host.status, 0) + 1
+        self._about(row, host)
+        for rule, status in host.rules.items():
+            counted = report.rules.setdefault(rule, {})
+            counted[status] = counted.get(status, 0) + 1
+        counts = dict.fromkeys(STATUSES, 0)
+        texts = []
+        marks = []
+        for finding in host.findings:
+            status = str(finding.get("status"))
+            text = self._text(finding, status)
+            texts.append(text)
+            marks.append((str(finding.get("rule")), status))
+            self._waiver(finding)
+            if not in_force(finding):
+                row.waived += 1
+                continue
+            counts[status if status in counts else "unknown"] += 1
+            if status in GRAVE:
+                rule, mark = str(finding.get("rule")), str(finding.get("fingerprint"))
+                self.found.setdefault(host.name, {})[rule, mark] = text
+                group = self.groups_of_causes.get((rule, mark))
+                if group is None:
+                    group = self.groups_of_causes[rule, mark] = causes.Group(finding)
+                group.add(place, finding, status)
+                if finding.get("binding") and status != "unknown":
+                    urgency.add(report, host, finding)
+        row.counts = self._once(tuple(counts.values()))
+        row.texts = self._once(tuple(texts))
+        row.marks = self._once(tuple(sorted(set(marks))))
+
+    def _about(self, row: HostRow, host: FleetHost) -> None:
+        audit, about, measures = host.audit, host.host, host.measures
+        distro = _mapping(about.get("distro"))
+        row.system = self._once(("%s %s" % (distro.get("id") or "", distro.get("version") or "")).strip())
+        row.kernel = self._once(str(about.get("kernel") or ""))
+        row.partial = audit.get("visibility") != "full"
+        self.report.partial += row.partial
+        errors = audit.get("errors")
+        row.errors = tuple(str(each) for each in errors[:5]) if isinstance(errors, list) else ()
+        zone = _mapping(_mapping(host.facts.get("time")).get("zone"))
+        name = zone.get("name")
+        row.zone = self._once(str(name) if name else "UTC" if zone.get("localtime") == "missing" else "")
+        tasks, zombies = measures.get("tasks"), _mapping(measures.get("zombies")).get("total")
+        row.tasks = tasks if isinstance(tasks, int) else None
+        row.zombies = zombies if isinstance(zombies, int) else None
+        row.tightest = max(limits(measures), key=lambda limit: limit.share, default=None)
+        for table, member in ((self.report.policies, "policy_digest"), (self.report.engines, "engine_version")):
+            said = str(audit.get(member) or "unknown")
+            table[said] = table.get(said, 0) + 1
+
+    def _text(self, finding: Mapping[str, Any], status: str) -> int:
+        """The place of its text; -1: there are too many."""
+        known = self._known.get(id(finding))
+        if known is not None:
+            return known
+        report = self.report
+        key = (str(finding.get("rule")), status, str(finding.get("message")), str(finding.get("fingerprint")), str(finding.get("evidence")), str(finding.get("remedy")),
+               str(finding.get("waiver")))
+        known = self._alike.get(key)
+        if known is None:
+            harmless = status not in GRAVE
+            if len(report.texts) >= MOST_TEXTS or harmless and self._harmless >= MOST_HARMLESS:
+                return -1
+            self._harmless += harmless
+            known = self._alike[key] = len(report.texts)
+            report.texts.append(finding)
+            report.titles.setdefault(key[0], str(finding.get("title", "")))
+            self._known[id(finding)] = known  # this very object is kept
+        return known
+
+    def _waiver(self, finding: Mapping[str, Any]) -> None:
+        waiver = finding.get("waiver")
+        if isinstance(waiver, Mapping):
+            key = (str(finding.get("rule")), *(str(waiver.get(name) or "") for name in ("owner", "expires", "justification")), bool(waiver.get("expired")))
+            self._waivers[key] = self._waivers.get(key, 0) + 1  # type: ignore[index]
+
+    def end(self) -> None:
+        report = self.report
+        report.waivers = [WaiverLine(*key, number) for key, number in sorted(self._waivers.items(), key=lambda each: each[0][2])]
+        report.controls = self.controls.result(report.expected - len(report.hosts))
+        report.controls_mapped = self.controls.mapped
+        report.urgent.sort(key=urgency.first)
+
+
+def limits(measures: Mapping[str, Any]) -> Iterator[Limit]:
+    """The budgets that the measures tell of."""
+    budgets = measures.get("budgets")
+    rows = list(budgets.values()) if isinstance(budgets, Mapping) else []
+    for name in ("groups", "users"):
+        more = measures.get(name)
+        rows.extend((each.get("binding") if name == "users" else each) for each in (more if isinstance(more, list) else ()) if isinstance(each, Mapping))
+    for row in rows:
+        if isinstance(row, Mapping):
+            used, limit = row.get("used"), row.get("limit")
+            if isinstance(used, int) and isinstance(limit, int) and limit > 0:
+                yield Limit(str(row.get("kind")), str(row.get("holder")), used, limit)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

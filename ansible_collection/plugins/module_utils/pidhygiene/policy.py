@@ -77,6 +77,13 @@ SETTINGS = (
     Setting("processes.ignore", "names", (), "command names", "programs that no rule should speak of; validated and kept, no rule passes them over yet"),
     Setting("sixteen_bit_pids", "flag", False, "", "PH-PID-003: software here needs pid_max at most 32768"),
     Setting("patch_window", "days", 30, "days", "time an update may wait for a restart"),
+    Setting("fleet.interval", "seconds", 86400, "seconds", "PH-FLT-008: time between two audits of a host; after two of them it is stale"),
+    Setting("fleet.unknown", "share", 0.10, "of the rules", "PH-FLT-008: rules that could not be judged on a host, from which it is blind"),
+    Setting("fleet.smallest_group", "count", 5, "hosts", "PH-FLT-001, 002, 003, 007: fewer hosts agree on nothing"),
+    Setting("fleet.minority", "share", 0.20, "of a group", "PH-FLT-001, 003, 007: those who differ are told up to this part, more are another way of doing it"),
+    Setting("fleet.leaking", "share", 0.30, "of a group", "PH-FLT-002: from this part on it is the software that leaks, not the host"),
+    Setting("fleet.geo_groups", "names", ("geo", "geo-*", "geo_*", "zone=*"), "group patterns", "PH-FLT-003: hosts of these live in zones of their own"),
+    Setting("fleet.maintenance", "names", ("maintenance",), "group patterns", "PH-FLT-008: hosts of these may be silent"),
     Setting("controls", "controls", {}, "rule → control ids", "mapping of rules to the ids of CIS, PCI, ISO …"),
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )

@@ -1,79 +1,86 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Causes: what is found on many hosts for one reason is one line. A fingerprint names no host, so that it is the key of a cause."""
+"""Causes as a report shows them: on which hosts and groups, since when, whether somebody knows of them. What makes findings one cause is said in fleet/causes.py."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..fleet.model import FleetFinding, FleetHost
-from .view import Cause, Report, rank
-
-if TYPE_CHECKING:
-    from .changes import History
+from ..fleet.causes import key_of, what
+from ..fleet.model import FleetFinding
+from .history import History
+from .view import GRAVE, Cause, HostRow, Report, rank
 
 MOST_GROUPS = 12
 
 
 class Group:
-    """The hosts of one cause while they pass by."""
+    """One cause while hosts pass by."""
 
-    __slots__ = ("example", "hosts", "severity", "status")
+    __slots__ = ("example", "hosts", "key", "prints", "severity", "status")
 
-    def __init__(self, finding: Mapping[str, Any]) -> None:
-        self.hosts: list[int] = []
+    def __init__(self, key: str, finding: Mapping[str, Any]) -> None:
+        self.key = key
+        self.hosts: list[int] = []  # places in Report.hosts
+        self.prints: set[str] = set()
         self.example = finding
         self.status, self.severity = str(finding.get("status")), str(finding.get("severity"))
 
-    def add(self, place: int, finding: Mapping[str, Any], status: str) -> None:
+    def add(self, place: int, finding: Mapping[str, Any]) -> None:
         if not self.hosts or self.hosts[-1] != place:
             self.hosts.append(place)
-        severity = str(finding.get("severity"))
+        self.prints.add(str(finding.get("fingerprint")))
+        status, severity = str(finding.get("status")), str(finding.get("severity"))
         if rank(status, severity) < rank(self.status, self.severity):
             self.status, self.severity, self.example = status, severity, finding
 
 
-def over_the_fleet(hosts: Iterable[FleetHost], policy: Any, now: float) -> tuple[FleetFinding, ...]:
-    """What the rules of the fleet say; hosts pass by once."""
-    for _host in hosts:
-        pass
-    return ()
+class Grouping:
+    def __init__(self) -> None:
+        self._groups: dict[str, Group] = {}
+        self._keys: dict[tuple[str, str, str], str] = {}
+
+    def add(self, place: int, finding: Mapping[str, Any]) -> None:
+        subject = finding.get("subject")
+        about = (str(subject.get("type")), str(subject.get("id"))) if isinstance(subject, Mapping) else ("", "")
+        short = (str(finding.get("rule")), *about)
+        key = self._keys.get(short)
+        if key is None:
+            key = key_of(finding)
+            if len(self._keys) < 100_000:
+                self._keys[short] = key
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key, finding)
+        group.add(place, finding)
+
+    def causes(self, hosts: Sequence[HostRow], history: History) -> list[Cause]:
+        return [_cause(group, hosts, history) for group in self._groups.values()]
 
 
-def of(report: Report, groups: Mapping[tuple[str, str], Group], history: History, tickets: Mapping[str, str]) -> list[Cause]:
-    """Gravest first; among equals, those on most hosts."""
-    found = []
-    for (rule, mark), group in groups.items():
-        example = group.example
-        key = "%s/%s" % (rule, mark)
-        cause = Cause(key, rule, str(example.get("title", "")), group.status, group.severity, str(example.get("message", "")),
-                      example.get("remedy") if isinstance(example.get("remedy"), Mapping) else None, group.hosts)
-        cause.names = tuple(report.hosts[place].name for place in group.hosts)
-        cause.first_at = history.first_at(rule, mark)
-        found.append(cause)
-    where = {row.name: place for place, row in enumerate(report.hosts)}
-    for finding in report.fleet:
-        if finding.status not in ("fail", "warn", "unknown"):
-            continue
-        cause = Cause("%s/%s" % (finding.rule, finding.fingerprint), finding.rule, finding.title, finding.status, finding.severity, finding.message, finding.remedy,
-                      [where[name] for name in finding.hosts if name in where], finding.hosts)
-        cause.evidence = tuple((seen.host, seen.source, seen.value) for seen in finding.evidence)
-        found.append(cause)
-    for cause in found:
-        cause.groups = tuple(sorted({group for place in cause.hosts for group in report.hosts[place].groups if "=" not in group}))[:MOST_GROUPS]
-        if history.before is not None and not cause.evidence:
-            cause.new = cause.first_at is None or cause.first_at >= report.run.started_at
-        cause.ticket = tickets.get(cause.key) or tickets.get(cause.rule, "")
-    found.sort(key=lambda cause: (rank(cause.status, cause.severity), -len(cause.names), cause.rule, cause.key))
+def _cause(group: Group, hosts: Sequence[HostRow], history: History) -> Cause:
+    example, remedy = group.example, group.example.get("remedy")
+    found = Cause(group.key, str(example.get("rule")), str(example.get("title", "")), what(example), group.status, group.severity, str(example.get("message", "")),
+                  remedy if isinstance(remedy, Mapping) else None, group.hosts, tuple(hosts[place].name for place in group.hosts))
+    found.first_at = history.first_at(found.rule, group.prints)
+    if history.before is not None:
+        found.new = found.first_at is None or found.first_at >= history.run.started_at
     return found
 
 
-PROCESS = re.compile(r" \(\d+\)$")
+def ranked(report: Report, of_hosts: list[Cause], tickets: Mapping[str, str]) -> list[Cause]:
+    """Those of hosts and those of the whole fleet; gravest first, among equals those on most hosts."""
+    where = {row.name: place for place, row in enumerate(report.hosts)}
+    found = of_hosts + [_of_fleet(finding, where) for finding in report.fleet if finding.status in GRAVE]
+    for cause in found:
+        groups = {group: None for place in cause.hosts for group in report.hosts[place].groups if "=" not in group}
+        cause.groups = tuple(sorted(groups))[:MOST_GROUPS]
+        cause.ticket = str(tickets.get(cause.key) or tickets.get(cause.rule, ""))
+    return sorted(found, key=lambda cause: (rank(cause.status, cause.severity), -len(cause.names), cause.rule, cause.key))
 
 
-def subject(finding: Mapping[str, Any]) -> str:
-    """Of what a finding speaks, without the pid that is another one on each host."""
-    about = finding.get("subject")
-    return PROCESS.sub("", str(about.get("id", ""))) if isinstance(about, Mapping) else ""
+def _of_fleet(finding: FleetFinding, where: Mapping[str, int]) -> Cause:
+    return Cause(finding.fingerprint, finding.rule, finding.title, finding.subject, finding.status, finding.severity, finding.message, finding.remedy,
+                 [where[name] for name in finding.hosts if name in where], finding.hosts,
+                 evidence=tuple((seen.host, seen.source, seen.value) for seen in finding.evidence))

@@ -4,21 +4,28 @@
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pidhygiene.rules.catalogue import RULES
+
+from ..fleet import catalogue
+from ..fleet.changes import changes
 from ..fleet.model import AUDITED, FleetHost
 from ..store.rows import Run
-from . import causes, changes, controls, urgency
+from . import causes, controls, urgency
+from .history import History
 from .source import Source
 from .view import GRAVE, STATUSES, HostRow, Limit, Report, WaiverLine, in_force
 
 INTERVAL_S = 86400.0  # between two audits of a host, where the policy does not say; stale after two
 MOST_TEXTS = 60_000  # of findings that differ; each some hundred bytes
 MOST_HARMLESS = 4_000  # of these, for findings that ask for nothing
-WAIVERS_SOON_S = 14 * 86400.0
+
+TITLES = {rule.id: rule.title for rule in RULES}  # ours; what a host calls a rule is only shown where we do not know it
 
 Taker = Callable[[FleetHost], None]
 
@@ -64,17 +71,35 @@ def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterabl
                     taker(host)
                 yield host
 
-    report.fleet = causes.over_the_fleet(flow(), wishes.policy, now)
+    judged = catalogue.judge(flow(), wishes.policy, now)
+    report.fleet, report.fleet_rules = judged.findings, judged.rules
     keeping.end()
-    before = runs[-2] if len(runs) > 1 else None
-    history = changes.History(source, run, before, {row.name: row for row in report.hosts})
-    report.causes = causes.of(report, keeping.groups_of_causes, history, wishes.tickets)
-    report.changes = changes.of(report, history, source, keeping.found)
-    report.changes.waivers_expired = [line for line in report.waivers if line.expired]
-    report.changes.waivers_expiring = [line for line in report.waivers if not line.expired and changes.expires_by(line.expires, now + WAIVERS_SOON_S)]
+    report.before = runs[-2] if len(runs) > 1 else None
+    history = History(source, run, report.before)
+    report.causes = causes.ranked(report, keeping.grouping.causes(report.hosts, history), wishes.tickets)
+    if report.before is not None:
+        report.changes = changes(_before(report, source, wishes.choice), iter(keeping.lean), _day(now), history.seen_earlier, wishes.policy)
     controls.trend(report, source)
     urgency.look_ahead(report, source, now)
     return report
+
+
+def _before(report: Report, source: Source, choice: Choice) -> Iterator[FleetHost]:
+    """The hosts of the run before, and by the way their policies."""
+    for host in source.hosts(report.before.id) if report.before else ():
+        if choice.takes(host):
+            if host.outcome == AUDITED:
+                _tally(report.policies_before, host.audit.get("policy_digest"))
+            yield host
+
+
+def _day(moment: float) -> datetime.date:
+    return datetime.datetime.fromtimestamp(moment, datetime.timezone.utc).date()
+
+
+def _tally(table: dict[str, int], said: Any) -> None:
+    word = str(said or "unknown")
+    table[word] = table.get(word, 0) + 1
 
 
 class _Keeping:
@@ -83,8 +108,8 @@ class _Keeping:
     def __init__(self, report: Report, wishes: Wishes) -> None:
         self.report = report
         self.wishes = wishes
-        self.groups_of_causes: dict[tuple[str, str], causes.Group] = {}
-        self.found: dict[str, dict[tuple[str, str], int]] = {}  # host → (rule, fingerprint) → text, of what is grave
+        self.grouping = causes.Grouping()
+        self.lean: list[FleetHost] = []  # each host with no more than a comparison of two runs needs
         self.controls = controls.Counting(wishes.controls)
         self._known: dict[int, int] = {}  # id of a text → its place; texts are kept, so that ids stay theirs
         self._alike: dict[tuple[str, ...], int] = {}
@@ -106,6 +131,9 @@ class _Keeping:
         place = len(report.hosts)
         report.hosts.append(row)
         self.controls.take(host)
+        if len(report.runs) > 1:
+            told = tuple(each for each in host.findings if each.get("status") in GRAVE or each.get("waiver"))
+            self.lean.append(FleetHost(host.name, host.outcome, findings=told, rules=host.rules, message=host.message, next_step=host.next_step))
         if host.outcome != AUDITED:
             return
         report.statuses[host.status] = report.statuses.get(host.status, 0) + 1
@@ -127,14 +155,11 @@ class _Keeping:
                 continue
             counts[status if status in counts else "unknown"] += 1
             if status in GRAVE:
-                rule, mark = str(finding.get("rule")), str(finding.get("fingerprint"))
-                self.found.setdefault(host.name, {})[rule, mark] = text
-                group = self.groups_of_causes.get((rule, mark))
-                if group is None:
-                    group = self.groups_of_causes[rule, mark] = causes.Group(finding)
-                group.add(place, finding, status)
+                self.grouping.add(place, finding)
                 if finding.get("binding") and status != "unknown":
-                    urgency.add(report, host, finding)
+                    limit = urgency.add(report, host, finding)
+                    if limit is not None and (row.tightest is None or limit.share > row.tightest.share):
+                        row.tightest = limit
         row.counts = self._once(tuple(counts.values()))
         row.texts = self._once(tuple(texts))
         row.marks = self._once(tuple(sorted(set(marks))))
@@ -155,9 +180,8 @@ class _Keeping:
         row.tasks = tasks if isinstance(tasks, int) else None
         row.zombies = zombies if isinstance(zombies, int) else None
         row.tightest = max(limits(measures), key=lambda limit: limit.share, default=None)
-        for table, member in ((self.report.policies, "policy_digest"), (self.report.engines, "engine_version")):
-            said = str(audit.get(member) or "unknown")
-            table[said] = table.get(said, 0) + 1
+        _tally(self.report.policies, audit.get("policy_digest"))
+        _tally(self.report.engines, audit.get("engine_version"))
 
     def _text(self, finding: Mapping[str, Any], status: str) -> int:
         """The place of its text; -1: there are too many."""
@@ -175,7 +199,8 @@ class _Keeping:
             self._harmless += harmless
             known = self._alike[key] = len(report.texts)
             report.texts.append(finding)
-            report.titles.setdefault(key[0], str(finding.get("title", "")))
+            if key[0] not in report.titles:
+                report.titles[key[0]] = TITLES.get(key[0]) or str(finding.get("title", ""))
             self._known[id(finding)] = known  # this very object is kept
         return known
 

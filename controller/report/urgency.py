@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..fleet.model import FleetHost
-from . import causes, remedy
+from ..fleet.causes import what
+from . import remedy
 from .source import Source
 from .view import Limit, Report, Urgent, rank
 
+MOST_LOOKED_AT = 400  # hosts whose history is read
+NEAR = 0.5  # of a limit
 SOON_S = 72 * 3600.0
 REFUSES_PROCESSES = ("RLIMIT_NPROC", "nproc", "pids.max", "pid_max", "kernel.pid_max", "threads-max", "kernel.threads-max", "vm.max_map_count", "CommitLimit")
 BINDING = re.compile(r"^(?P<kind>\S+)(?: of (?P<holder>.*?))?: (?P<used>\d{1,18}) of (?P<limit>\d{1,18})(?: \w+)?$", re.DOTALL)
@@ -25,7 +28,8 @@ def parsed(binding: str) -> Limit | None:
     return Limit(found["kind"], found["holder"] or "this machine", int(found["used"]), int(found["limit"])) if found else None
 
 
-def add(report: Report, host: FleetHost, finding: Mapping[str, Any]) -> None:
+def add(report: Report, host: FleetHost, finding: Mapping[str, Any]) -> Limit | None:
+    """The limit that the finding is about, where it says one."""
     binding = str(finding["binding"])
     limit = parsed(binding)
     kind = limit.kind if limit else binding.split(" ", 1)[0].rstrip(":")
@@ -34,6 +38,7 @@ def add(report: Report, host: FleetHost, finding: Mapping[str, Any]) -> None:
         host.name, str(finding.get("status")), str(finding.get("severity")), binding, limit, filled_by(host, finding), full and finding.get("status") == "fail",
         kind in REFUSES_PROCESSES, None, remedy.in_short(finding) or remedy.last_words(str(finding.get("message", ""))), owner(host), report.hosts[-1].zone,
         str(finding.get("rule")), str(finding.get("message", ""))))
+    return limit
 
 
 def filled_by(host: FleetHost, finding: Mapping[str, Any]) -> str:
@@ -48,7 +53,7 @@ def filled_by(host: FleetHost, finding: Mapping[str, Any]) -> str:
                 "{:,}".format(row["count"]), str(row.get("parent", "")).rsplit("/", 1)[-1], " in %s" % row["unit"] if row.get("unit") else "")))
     if limit is not None and 10 * most[0] >= limit.limit:
         return most[1]
-    return causes.subject(finding)
+    return what(finding)
 
 
 def owner(host: FleetHost) -> str:
@@ -70,4 +75,12 @@ def soon(each: Urgent, now: float) -> bool:
 
 
 def look_ahead(report: Report, source: Source, now: float) -> None:
-    """Gives dates where history allows one."""
+    """Gives dates where history allows one, and the course of the tasks."""
+    names = list(dict.fromkeys(each.host for each in report.urgent))[:MOST_LOOKED_AT]
+    if len(report.runs) < 2 or not names:
+        return
+    courses: dict[str, list[float]] = {}
+    for sample in source.series(names, least_share=NEAR):
+        if sample.tasks is not None:
+            courses.setdefault(sample.host, []).append(float(sample.tasks))
+    report.sparks = {host: tuple(course[-60:]) for host, course in courses.items() if len(course) > 2}

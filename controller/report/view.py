@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..fleet.changes import Changes
+from ..fleet.judging import RuleRow
 from ..fleet.model import AUDITED, FleetFinding
 from ..store.rows import Run
 
@@ -80,6 +82,7 @@ class Cause:
     key: str  # stable over runs
     rule: str
     title: str
+    what: str  # program, unit, package or file
     status: str
     severity: str
     example: str = ""
@@ -148,13 +151,6 @@ class Control:
     trend: tuple[int, ...] = ()  # of each run: hosts on which the worst of its rules fails
 
 
-class Change(NamedTuple):
-    host: str
-    rule: str
-    status: str
-    message: str
-
-
 class WaiverLine(NamedTuple):
     rule: str
     owner: str
@@ -162,20 +158,6 @@ class WaiverLine(NamedTuple):
     justification: str
     expired: bool
     findings: int
-
-
-@dataclass
-class Changes:
-    """Against the run before."""
-
-    since: Run | None = None
-    new: list[Change] = field(default_factory=list)
-    fixed: list[Change] = field(default_factory=list)
-    regressed: list[Change] = field(default_factory=list)
-    hosts_gone: list[str] = field(default_factory=list)
-    hosts_new: list[str] = field(default_factory=list)
-    waivers_expired: list[WaiverLine] = field(default_factory=list)
-    waivers_expiring: list[WaiverLine] = field(default_factory=list)
 
 
 @dataclass
@@ -197,11 +179,14 @@ class Report:
     urgent: list[Urgent] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     fleet: tuple[FleetFinding, ...] = ()
-    changes: Changes = field(default_factory=Changes)
+    fleet_rules: tuple[RuleRow, ...] = ()
+    changes: Changes | None = None  # against the run before; None: there is none
+    before: Run | None = None
     controls: list[Control] = field(default_factory=list)
     controls_mapped: bool = False
     waivers: list[WaiverLine] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)  # up to this one, in the order of time
+    sparks: dict[str, tuple[float, ...]] = field(default_factory=dict)  # tasks of urgent hosts over their runs
     partial: int = 0
     stale: int = 0
     chosen: str = ""  # the words by which hosts were chosen, where not all are shown

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..store import Account, Pruned, Run, Store
 
-BROKEN = 1
+BROKEN, WRONG_USAGE = 1, 2
+DAY_S = 86400.0
 SHOWN = 20  # lines of one kind
 STORE = "PIDHYGIENE_STORE"
 
@@ -46,23 +47,33 @@ def _of_the_store(parser: argparse.ArgumentParser) -> None:
 
 
 def _retention(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--keep", type=_months, default=13.0, metavar="MONTHS", help="of runs (default: 13; 0: all)")
-    parser.add_argument("--keep-documents", type=_months, default=None, metavar="MONTHS", help="of the results as received (default: as long as the run)")
+    parser.add_argument("--policy", metavar="FILE", help="policy whose store.keep and store.keep_documents hold")
+    parser.add_argument("--keep", type=_days, metavar="DAYS", help="of runs (default: as the policy says, else 396, which is 13 months; 0: for ever)")
+    parser.add_argument("--keep-documents", type=_days, metavar="DAYS",
+                        help="of the results as received (default: as the policy says, else as long as the run)")
 
 
-def _months(text: str) -> float:
+def _days(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 12000:
-        raise argparse.ArgumentTypeError("%s is no number of months" % text)
+    if not 0 <= value <= 400_000:
+        raise argparse.ArgumentTypeError("%s is no number of days" % text)
     return value
 
 
 def _opened(options: argparse.Namespace, work: Callable[[Store], int]) -> int:
+    from pidhygiene.__main__ import PolicyMistake, load_policy
+    from pidhygiene.policy import Policy
+
     from ..store import Store, StoreError
 
+    try:
+        options.of_policy = load_policy(options.policy) if getattr(options, "policy", None) else Policy({})
+    except PolicyMistake as error:
+        sys.stderr.write("pidhygiene: %s\n" % error)
+        return WRONG_USAGE
     try:
         with Store.open(options.store) as store:
             return work(store)
@@ -152,12 +163,9 @@ def _status(account: Account, require_all: bool) -> int:
 
 
 def _pruned(store: Store, options: argparse.Namespace) -> Pruned:
-    from ..store import MONTH_S, Pruned
-
-    keep, documents = options.keep, options.keep_documents
-    if not keep and not documents:
-        return Pruned()
-    return store.prune((keep or 12000) * MONTH_S, documents * MONTH_S if documents else None)
+    keep, documents = (own if own is not None else options.of_policy[key] for key, own in (
+        ("store.keep", options.keep), ("store.keep_documents", options.keep_documents)))
+    return store.prune(DAY_S * (keep or 400_000), DAY_S * documents if documents else None)
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -5,11 +5,11 @@
 from .errors import NoSuchRun, NotKept, Refused, StoreError, StoreTooNew, StoreUnavailable
 from .intake import Account, Intake
 from .opening import DEFAULT
-from .retention import KEEP_MONTHS, MONTH_S, Pruned
+from .retention import Pruned
 from .rows import Brood, FindingHistory, Headroom, RuleCount, Run, Sample
 from .store import Store
 
 __all__ = [
-    "DEFAULT", "KEEP_MONTHS", "MONTH_S", "Account", "Brood", "FindingHistory", "Headroom", "Intake", "NoSuchRun", "NotKept", "Pruned", "Refused",
+    "DEFAULT", "Account", "Brood", "FindingHistory", "Headroom", "Intake", "NoSuchRun", "NotKept", "Pruned", "Refused",
     "RuleCount", "Run", "Sample", "Store", "StoreError", "StoreTooNew", "StoreUnavailable",
 ]

@@ -147,7 +147,7 @@ class Intake:
         """``host`` is what the file is called by; sure: it is an audited host's file, whatever stands in it."""
         listed = told.name_of(path.name)
         try:
-            self._all(sources.of_file(path), told, listed or host, path.stat().st_mtime, sure or listed is not None)
+            self._all(sources.of_file(path, host is not None), told, listed or host, path.stat().st_mtime, sure or listed is not None)
         except OSError as error:
             self._refuse(str(path), Refused("it cannot be read: %s" % error.strerror, "look at its owner and mode"))
 

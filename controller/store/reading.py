@@ -210,7 +210,7 @@ def _sample(row: Any, least_share: float) -> Sample:
     measures = unpacked(row.detail).get("measures", {}) if row.detail is not None else {}
     at = row.at if row.at is not None and -BEHIND_S <= row.at - row.received <= AHEAD_S else row.received
     return Sample(row.name, row.run_id, at, row.boot_id, row.tasks, row.zombies, tuple(_broods(measures)),
-                  tuple(each for each in _headroom(measures) if each.used >= least_share * each.limit))
+                  tuple(_headroom(measures, least_share)))
 
 
 def _broods(measures: dict[str, Any]) -> Iterator[Brood]:
@@ -221,13 +221,16 @@ def _broods(measures: dict[str, Any]) -> Iterator[Brood]:
                     float(oldest) if isinstance(oldest, (int, float)) else None)
 
 
-def _headroom(measures: dict[str, Any]) -> Iterator[Headroom]:
+def _headroom(measures: dict[str, Any], least_share: float) -> Iterator[Headroom]:
     budgets = measures.get("budgets")
     seen = set()
     for row in (*_dicts(list(budgets.values()) if isinstance(budgets, dict) else None), *_dicts(measures.get("groups")),
                 *_dicts([row.get("binding") for row in _dicts(measures.get("users"))])):
-        found = Headroom(_text(row.get("kind")), _text(row.get("holder")), _count(row.get("used")), _count(row.get("limit")))
-        if found.limit > 0 and found[:2] not in seen:
+        used, limit = _count(row.get("used")), _count(row.get("limit"))
+        if limit <= 0 or used < least_share * limit:
+            continue
+        found = Headroom(_text(row.get("kind")), _text(row.get("holder")), used, limit)
+        if found[:2] not in seen:
             seen.add(found[:2])
             yield found
 

@@ -34,9 +34,7 @@ RUN_AGAIN = "run the audit again; the results beside it are taken in without it"
 UPGRADE = "upgrade pidhygiene on this machine, then ingest it again"
 
 _VERSION = re.compile(r"^pidhygiene\.(result|attempt|run)/([0-9]{1,6})$")
-# Bytes that may come out as something harmless() would change: other than ASCII, and escapes of control, format and broken characters.
-_SUSPECT = re.compile(
-    rb"[^\x20-\x7e\r\n\t]|\\[bfnrt]|\\u(?:00[01]|007f|00[89]|00ad|061c|200[b-f]|202[89a-e]|206|feff|d[89a-f])", re.IGNORECASE)
+_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u(?:00[01]|007[fF]|00[89]|00[aA][dD]|061[cC]|200[b-fB-F]|202[89a-eA-E]|206|[fF][eE][fF][fF]|[dD][89a-fA-F]))")
 _LONE = re.compile("[\ud800-\udbff]")  # no file name has these
 
 
@@ -130,7 +128,7 @@ def answer(data: bytes, document: Any, received: float) -> Answer:
     """From the bytes of a result or an attempt, already parsed. Errors: Refused."""
     kind, version = kind_of(document)
     try:
-        if _SUSPECT.search(data):
+        if _suspect(data):
             document = harmless(document)
         content = digest(compact(document))
         if kind == "attempt":
@@ -140,6 +138,11 @@ def answer(data: bytes, document: Any, received: float) -> Answer:
         raise Refused("it holds no result: %s" % error, AGAIN)
     except RecursionError:
         raise Refused("it is nested deeper than any result", AGAIN)
+
+
+def _suspect(data: bytes) -> bool:
+    """Whether harmless() may find something to change: other than ASCII, or escapes of control, format and broken characters."""
+    return not data.isascii() or b"\x7f" in data or b"\\" in data and _ESCAPE.search(data) is not None
 
 
 def _older(document: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from sqlalchemy import Engine, delete, select, text, union_all
 from . import lock
 from .tables import audits, documents, finding_keys, findings, hosts, runs, texts
 
-MONTH_S = 365.25 / 12 * 86400
-KEEP_MONTHS = 13  # a year, and the month to compare it with
 VACUUM_SHARE = 0.25  # of a file of SQLite that is free, from which on the advice is given
+LEAST_FREE = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def _advice(engine: Engine) -> str:
     with engine.connect() as connection:
         pages, free = (int(connection.execute(text("PRAGMA " + name)).scalar() or 0) for name in ("page_count", "freelist_count"))
         size = int(connection.execute(text("PRAGMA page_size")).scalar() or 0)
-    if free < VACUUM_SHARE * pages or free * size < 2**20:
+    if free < VACUUM_SHARE * pages or free * size < LEAST_FREE:
         return ""
     return "%d of %d MB of %s are free and will be used again; to give them back: sqlite3 %s VACUUM (it needs as much room once more, and nobody else)" % (
         free * size // 2**20, pages * size // 2**20, engine.url.database, engine.url.database)

@@ -7,6 +7,8 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,9 +34,12 @@ class Handed:
     refused: Refused | None = None
 
 
-def of_file(path: Path) -> Iterator[Handed]:
-    """Errors: OSError."""
-    with path.open("rb") as stream:
+def of_file(path: Path, regular: bool = False) -> Iterator[Handed]:
+    """``regular``: what is found in a folder, which may hold a pipe that nobody writes to. Errors: OSError."""
+    with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK if regular else 0)), "rb") as stream:
+        if regular and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            yield Handed(str(path), refused=Refused("it is no regular file", AGAIN))
+            return
         yield from of_stream(stream, str(path))
 
 

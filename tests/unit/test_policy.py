@@ -66,11 +66,12 @@ def test_the_digest_is_of_the_meaning():
 
 
 ENGINE = pathlib.Path(pidhygiene.__file__).parent
+CONTROLLER = pathlib.Path(__file__).resolve().parents[2] / "controller"
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
 def test_a_setting_has_an_effect_or_says_that_it_has_none(setting):
-    sources = [path.read_text() for path in ENGINE.rglob("*.py") if path.name != "policy.py"]
+    sources = [path.read_text() for folder in (ENGINE, CONTROLLER) for path in folder.rglob("*.py") if path.name != "policy.py"]
     read = '"%s"' % setting.key in "".join(sources) or setting.key == "waivers"
     assert read != ("yet" in setting.help)
 

@@ -54,13 +54,13 @@ def finding(rule="PH-ZMB-001", status="fail", severity="HIGH", **changed):
 
 
 def fingerprint(*words):
-    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def result(name="web1", findings=(), at=START, tags=(), **sections):
     """A whole document; of a section given as a dict, only those members change."""
     made = mould()
-    made["host"].update(name=name, machine_id=hashlib.md5(name.encode()).hexdigest(), tags=list(tags))
+    made["host"].update(name=name, machine_id=hashlib.md5(name.encode("utf-8", "surrogatepass")).hexdigest(), tags=sorted(tags))
     made["audit"]["started_at"] = stamp(at)
     for section, change in sections.items():
         made[section] = {**made[section], **change} if isinstance(change, dict) and isinstance(made.get(section), dict) else change
@@ -156,3 +156,32 @@ def write_folder(place, documents, **run):
             folder.write(place, name, document)
     folder.write_run(place, run_of(documents, **run))
     return place
+
+
+_STAMP, _TASKS, _ZOMBIES, _USER = "1999-09-09T09:09:09Z", 777_000_001, 777_000_002, 777_000_010
+
+
+def template(number):
+    """Of bulk(): the document of a host as bytes, with marks where runs differ."""
+    made = of_fleet(number, 1)
+    made["audit"]["started_at"] = _STAMP
+    made["measures"]["tasks"] = _TASKS
+    for row in made["measures"]["budgets"].values():
+        row["used"] = _TASKS
+    for place, row in enumerate(made["measures"]["users"]):
+        row["tasks"] = row["binding"]["used"] = _USER + place
+    if made["measures"]["zombies"]["by_parent"]:
+        made["measures"]["zombies"]["total"] = made["measures"]["zombies"]["by_parent"][0]["count"] = _ZOMBIES
+        for each in made["findings"]:
+            if each["rule"] == "PH-ZMB-001":
+                each["message"] = "beremote (8001) holds %d zombies; restart VRTSralus.service." % _ZOMBIES
+    return json.dumps(made, sort_keys=True).encode()
+
+
+def bulk(template, number, run):
+    """The same host in a run, two milliseconds sooner than of_fleet."""
+    zombies = 400 * (run % 12) + number % 50
+    tasks = 150 + number % 400 + (zombies if number % 20 == 0 else 0) + (number * 31 + run * 17) % 40
+    for mark, value in [(_STAMP, stamp(START + run * DAY + number % 3600)), (_TASKS, tasks), (_ZOMBIES, zombies), *((_USER + place, tasks // (2 + place)) for place in range(4))]:
+        template = template.replace(b"%s" % str(mark).encode(), str(value).encode())
+    return template

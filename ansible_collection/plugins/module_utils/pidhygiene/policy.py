@@ -84,6 +84,8 @@ SETTINGS = (
     Setting("fleet.leaking", "share", 0.30, "of a group", "PH-FLT-002: from this part on it is the software that leaks, not the host"),
     Setting("fleet.geo_groups", "names", ("geo", "geo-*", "geo_*", "zone=*"), "group patterns", "PH-FLT-003: hosts of these live in zones of their own"),
     Setting("fleet.maintenance", "names", ("maintenance",), "group patterns", "PH-FLT-008: hosts of these may be silent"),
+    Setting("store.keep", "days", 396, "days", "how long the store of the fleet keeps runs; 0: for ever"),
+    Setting("store.keep_documents", "days", 0, "days", "how long it keeps the results as they were received; 0: as long as the run"),
     Setting("controls", "controls", {}, "rule → control ids", "mapping of rules to the ids of CIS, PCI, ISO …"),
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )

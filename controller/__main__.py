@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from .commands import storing
+from .commands import comparing, policies, storing
 
 FOUND, BROKEN = 100, 1
 
@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
     plan.set_defaults(run=_plan)
     storing.add_to(commands)
+    comparing.add_to(commands)
+    policies.add_to(commands)
     return parser
 
 

@@ -17,7 +17,7 @@ SOURCES = {MACHINE_ID: "/etc/machine-id", MINION_ID: "/etc/salt/minion_id"}
 CURES = {MACHINE_ID: "systemd-machine-id-setup after emptying /etc/machine-id", MINION_ID: "a minion id and key of its own"}
 
 
-@fleet_rule("PH-FLT-004", "Cloned identity", "HIGH", "jobs go to the wrong host or to two, and a stolen key opens them all")
+@fleet_rule("PH-FLT-004")
 class Clones(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

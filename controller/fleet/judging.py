@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pidhygiene.fleet_rules import BY_ID
 from pidhygiene.model import FAIL, PASS, SEVERITIES, STATUSES, UNKNOWN, WARN
 from pidhygiene.policy import Policy
 
@@ -106,11 +107,12 @@ class FleetRule:
     judge: Callable[[Policy, float], Judge]
 
 
-def fleet_rule(id: str, title: str, severity: str, because: str) -> Callable[[type[Judge]], type[Judge]]:
-    """Stands above a judge, so that a rule reads like its catalogue entry."""
+def fleet_rule(id: str) -> Callable[[type[Judge]], type[Judge]]:
+    """Stands above a judge. Title and severity stand in the engine's list, so that every door names the same rules."""
+    named = BY_ID[id]
 
     def declare(judge: type[Judge]) -> type[Judge]:
-        judge.rule = FleetRule(id, title, severity, because, judge)
+        judge.rule = FleetRule(id, named.title, named.severity, named.because, judge)
         return judge
 
     return declare

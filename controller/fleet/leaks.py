@@ -18,7 +18,7 @@ FEWEST = 3  # hosts that make a leak one of the software
 TIMES_MEDIAN = 5
 
 
-@fleet_rule("PH-FLT-002", "Zombie outliers and software-wide leaks", "MED", "one defect of a program is repaired once, not host by host")
+@fleet_rule("PH-FLT-002")
 class Leaks(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

@@ -31,7 +31,7 @@ def per_user(unit: str) -> bool:
     return unit.startswith(("user@", "user-", "session-", "run-", "docker-", "crio-", "cri-containerd-", "libpod-"))
 
 
-@fleet_rule("PH-FLT-001", "Effective limits differ inside a group", "MED", "the same service fails on some hosts only, and nobody sees why")
+@fleet_rule("PH-FLT-001")
 class LimitsDiffer(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

@@ -15,7 +15,7 @@ from .judging import GRAVE, Judge, fleet_rule, mapping, noun, rows, some, text
 from .model import AUDITED, FleetEvidence, FleetFinding, FleetHost
 
 
-@fleet_rule("PH-FLT-006", "Quorum-safe remediation gate", CRIT, "a repair that takes the majority away is the outage")
+@fleet_rule("PH-FLT-006")
 class QuorumGate(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

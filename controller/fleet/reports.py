@@ -18,7 +18,7 @@ JUDGED = (PASS, INFO, WARN, FAIL, UNKNOWN)  # n/a is an answer, too, but no look
 CLOCK_AHEAD = 300.0  # seconds that a host's clock may be ahead of the controller's
 
 
-@fleet_rule("PH-FLT-008", "Stale or blind reports", "MED", "silence must not look healthy")
+@fleet_rule("PH-FLT-008")
 class StaleOrBlind(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

@@ -27,7 +27,7 @@ SPREAD_US = 60 * 1000000  # a smaller randomised delay is none
 MINUTES = 1440
 
 
-@fleet_rule("PH-FLT-009", "Same-minute restarts across a quorum group", "HIGH", "the majority is away at the same moment, as planned")
+@fleet_rule("PH-FLT-009")
 class SameMinute(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

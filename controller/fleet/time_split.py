@@ -25,7 +25,7 @@ COMMANDS = ("cd / && run-parts --report /etc/cron.%s", "test -x /usr/sbin/anacro
 SHIPPED_LINES = frozenset(crontab.digest(when, "root", command % period)[:16] for period, when in RUN_PARTS.items() for command in COMMANDS)
 
 
-@fleet_rule("PH-FLT-003", "Time split across hosts", "HIGH", "the same job runs at another hour, and logs of one incident do not match")
+@fleet_rule("PH-FLT-003")
 class TimeSplit(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)
@@ -102,8 +102,7 @@ class TimeSplit(Judge):
 
     def _split_jobs(self, alias: dict[str, str]) -> list[tuple[str, list[str], str]]:
         """(hash, hosts, table) of the jobs that hosts of one group run in more than one zone, and no host is excused by a group of one zone."""
-        one_zone = {group for group, members in self.register.members().items()
-                    if len(members) >= 2 and len({alias[self.zone_of[place]] for place in members}) == 1}
+        one_zone = self._of_one_zone(alias)
         found = []
         for line, seen in sorted(self.jobs.items()):
             places = [place for place, _table in seen if not one_zone.intersection(self.register.groups[place])]
@@ -126,11 +125,12 @@ class TimeSplit(Judge):
 
     def _several(self, alias: dict[str, str]) -> Iterator[FleetFinding]:
         """Many in each: nobody can say which is meant."""
+        one_zone = self._of_one_zone(alias)
         for group, members in sorted(self.register.members().items()):
             by_zone: dict[str, list[str]] = {}
             for place in sorted(members - self.geo):
                 by_zone.setdefault(alias[self.zone_of[place]], []).append(self.register.names[place])
-            excused = all(self._of_one_zone(place, group, alias) for place in members - self.geo)
+            excused = all(one_zone.intersection(self.register.groups[place]) for place in members - self.geo)
             if len(by_zone) > 1 and not excused:
                 yield self.finding(
                     INFO, SEVERITY_INFO, "zones of %s" % group_name(group),
@@ -139,6 +139,7 @@ class TimeSplit(Judge):
                     [host for hosts in by_zone.values() for host in hosts],
                     [FleetEvidence(hosts[0], "/etc/localtime", name) for name, hosts in sorted(by_zone.items())])
 
-    def _of_one_zone(self, place: int, but: str, alias: dict[str, str]) -> bool:
-        return any(len({alias[self.zone_of[each]] for each in self.register.members()[group]}) == 1 and len(self.register.members()[group]) >= 2
-                   for group in self.register.groups[place] if group != but)
+    def _of_one_zone(self, alias: dict[str, str]) -> set[str]:
+        """Groups of two hosts or more that all live in one zone: their hosts are excused from what other groups of theirs do."""
+        return {group for group, members in self.register.members().items()
+                if len(members) >= 2 and len({alias[self.zone_of[place]] for place in members}) == 1}

@@ -21,7 +21,7 @@ MOST_BATCHES = 100
 _VERSION = re.compile(r"(-[0-9][0-9.]*)?\.so[0-9.]*$")
 
 
-@fleet_rule("PH-FLT-005", "Half-restarted upgrade", "MED", "old and new code serve side by side, and the patch is believed to be in force")
+@fleet_rule("PH-FLT-005")
 class HalfRestarted(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)
@@ -66,7 +66,8 @@ class HalfRestarted(Judge):
         shown = "; ".join(some(batch, 5) for batch in planned[:4]) + ("; and %d more" % (len(planned) - 4) if len(planned) > 4 else "")
         units = sorted(self.units.get(package, ()))
         act = "reboot" if package in self.reboot else "restart %s" % some(units) if units else "restart what uses it"
-        blocked = [host for host in hosts if not any(host in batch for batch in planned)]
+        placed = {host for batch in planned for host in batch}
+        blocked = [host for host in hosts if host not in placed]
         message = "%s was replaced, and %d of %s of %s still run%s the old one" % (
             package, len(hosts), noun(audited, "audited host"), ", ".join(map(group_name, groups[:5])), "s" if len(hosts) == 1 else "")
         message += "%s: %s%s" % (", %d of them longer than the patch window" % len(grave) if grave else "", act,
@@ -99,7 +100,10 @@ def package_of(rule: str, subject: str, message: str) -> str:
 def batches(hosts: list[str], together: list[voters.Voters], missing: set[str]) -> list[tuple[str, ...]]:
     """Who is done with whom: one first, then a quarter at a time, and of voters never more than may be away while these are down."""
     spare = {group.name: group.spare - sum(1 for host in group.hosts if host in missing) for group in together}
-    of_host = {host: [group.name for group in together if host in group.hosts] for host in hosts}
+    of_host: dict[str, list[str]] = {host: [] for host in hosts}
+    for group in together:
+        for host in of_host.keys() & set(group.hosts):
+            of_host[host].append(group.name)
     waiting = [host for host in hosts if all(spare[name] > 0 for name in of_host[host])]
     found: list[tuple[str, ...]] = []
     room = max(1, int(LARGEST * len(waiting)))

@@ -21,7 +21,7 @@ LEGACY_NAMES = frozenset(
 SPLIT_SINCE = {"debian": (13,), "ubuntu": (24, 4)}  # tzdata-legacy holds the old names from here on
 
 
-@fleet_rule("PH-FLT-007", "tzdata/legacy package skew", "HIGH", "a zone that does not resolve is UTC in silence")
+@fleet_rule("PH-FLT-007")
 class ZoneData(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)

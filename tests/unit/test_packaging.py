@@ -26,7 +26,7 @@ BIN = pathlib.Path(sys.executable).parent
 # design had in mind for one; docs/architecture.md has the figures. What must not happen is that it grows unseen.
 MOST_SHIPPED = 280 * 1024
 PAGE = re.compile(r"PH-[A-Z]+-\d+.*\.md$")
-NOT_SHIPPED = ("__main__", "terminal", "explain", "pages", "rule_pages", "schema", "fresh", "kept", "watch", "remedies")
+NOT_SHIPPED = ("__main__", "terminal", "explain", "pages", "rule_pages", "schema", "fresh", "kept", "watch", "remedies", "fleet_rules")
 
 
 def project():

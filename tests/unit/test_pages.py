@@ -9,12 +9,14 @@ import subprocess
 import pytest
 from pidhygiene import __main__ as command
 from pidhygiene import pages, policy, terminal
-from pidhygiene.rules.catalogue import RULES
+from pidhygiene.fleet_rules import FLEET_RULES
+from pidhygiene.rules.catalogue import RULES as HOST_RULES
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "docs" / "rules"
 ENGINE = REPOSITORY / "ansible_collection" / "plugins" / "module_utils" / "pidhygiene"
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("PH-*.md"))}
+RULES = HOST_RULES + FLEET_RULES
 BY_ID = {rule.id: rule for rule in RULES}
 HEADINGS = ["What it checks", "Why it matters", "When it stays silent", "When it says unknown or n/a", "How to fix it", "See for yourself", "References"]
 SETTING = re.compile(r"`policy: ([^`=]+?)(?: = ([^`]+))?`")
@@ -81,6 +83,8 @@ def functions(path):
 
 def keys_read(rule):
     """Settings that a rule, and the functions of its file that it calls, read."""
+    if rule in FLEET_RULES:
+        return keys_of_fleet_rule(rule.id)
     known = functions(ENGINE / "rules" / (rule.judge.__module__.rsplit(".", 1)[1] + ".py"))
     found, seen, waiting = set(), set(), [rule.judge.__name__]
     while waiting:
@@ -96,7 +100,17 @@ def keys_read(rule):
     return found
 
 
+def keys_of_fleet_rule(name):
+    """In its file beside the operator, and in what compares groups, where it uses that."""
+    (path,) = [each for each in (REPOSITORY / "controller" / "fleet").glob("*.py") if '@fleet_rule("%s")' % name in each.read_text()]
+    text = path.read_text()
+    if "import Outlier" in text or "import Register, outliers" in text:
+        text += (path.parent / "consensus.py").read_text()
+    return set(re.findall(r'policy\["([a-z_.]+)"\]', text))
+
+
 def test_the_keys_of_a_rule_are_found():
+    assert "fleet.minority" in keys_read(BY_ID["PH-FLT-003"]) and "fleet.interval" in keys_read(BY_ID["PH-FLT-008"])
     assert "zombies.fail_share" in keys_read(BY_ID["PH-ZMB-001"]) and not keys_read(BY_ID["PH-ZMB-003"])
 
 

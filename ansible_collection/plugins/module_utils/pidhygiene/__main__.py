@@ -18,7 +18,6 @@ from . import __version__, document
 from .audit import audit
 from .columns import columns
 from .host import Host, LiveHost
-from .model import Rule
 from .policy import Policy, PolicyError
 from .rules.catalogue import NoSuchRule, select
 
@@ -268,9 +267,12 @@ def _list_rules(options: argparse.Namespace) -> int:
     return OK
 
 
-def _chosen(patterns: Sequence[str]) -> List[Rule]:
-    """Errors: NoSuchRule."""
-    return select([pattern.upper() for pattern in patterns] or ["*"])
+def _chosen(patterns: Sequence[str]) -> List[Any]:
+    """Rules of hosts and, after them, of fleets. Errors: NoSuchRule."""
+    from .fleet_rules import FLEET_RULES
+    from .rules.catalogue import RULES
+
+    return select([pattern.upper() for pattern in patterns] or ["*"], RULES + FLEET_RULES)
 
 
 def _show_rules(options: argparse.Namespace) -> int:

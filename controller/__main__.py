@@ -17,7 +17,7 @@ from typing import TextIO
 
 from .commands import comparing, policies, storing
 
-FOUND, BROKEN = 100, 1
+FOUND, BROKEN, USAGE = 100, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("-o", "--output", type=Path, metavar="PLAN", help="the plan file (default: standard output)")
     plan.add_argument("--rule", action="append", default=[], metavar="ID", help="repair only what this rule or pattern found; may be repeated")
     plan.add_argument("--host", action="append", default=[], metavar="NAME", help="only this host or pattern; may be repeated")
+    plan.add_argument("--policy", type=Path, metavar="FILE", help="policy in YAML: its quorum groups are never taken below their majority")
     plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
+    plan.add_argument("--owner", default="", help="who answers for restarts on schedule; without one the next audit says that nobody does")
     plan.set_defaults(run=_plan)
     storing.add_to(commands)
     comparing.add_to(commands)
@@ -70,10 +72,11 @@ def _plan(options: argparse.Namespace) -> int:
     from . import plan
 
     try:
-        document = plan.make(options.folder, options.rule, options.host, options.ticket)
-    except plan.NothingToPlan as error:
+        policy = plan.policy(options.policy) if options.policy else None
+        document = plan.make(options.folder, options.rule, options.host, options.ticket, policy=policy, owner=options.owner)
+    except (plan.NothingToPlan, plan.BadPolicy) as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
-        return BROKEN
+        return BROKEN if isinstance(error, plan.NothingToPlan) else USAGE
     if options.output is None:
         sys.stdout.write(plan.text(document))
         return 0

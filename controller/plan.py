@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import plan
 
 from .render import folder
@@ -26,14 +27,41 @@ class NothingToPlan(Exception):
     """The folder has no result to plan from. The text says what to do."""
 
 
-def make(place: Path, rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None) -> dict[str, Any]:
-    """The plan for the last results in the folder. Errors: NothingToPlan, OSError."""
-    results = [(entry.host, entry.document) for entry in folder.entries(place) if entry.document["schema"] == folder.RESULT
-               and (not hosts or any(fnmatch.fnmatchcase(entry.host, pattern) for pattern in hosts))]
-    if not results:
+class BadPolicy(Exception):
+    """The policy cannot be read, or has mistakes. The text says which."""
+
+
+def make(place: Path, rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None,
+         policy: Policy | None = None, owner: str = "") -> dict[str, Any]:
+    """The plan for the last results in the folder. Errors: NothingToPlan, OSError.
+
+    Hosts that are not asked for are not repaired, but known: they vote in their quorum groups as they were audited.
+    """
+    entries = list(folder.entries(place))
+    results = {entry.host: entry.document for entry in entries if entry.document["schema"] == folder.RESULT}
+    missing = {entry.host: "was not audited (%s)" % entry.document.get("outcome") for entry in entries if entry.host not in results}
+    missing.update((host, "was not audited") for host in (folder.run(place) or {"hosts": {}})["hosts"] if host not in results and host not in missing)
+    wanted = [host for host in results if not hosts or any(fnmatch.fnmatchcase(host, pattern) for pattern in hosts)]
+    if not wanted:
         raise NothingToPlan("%s holds no result%s: run audit.yml first" % (place, " of %s" % ", ".join(hosts) if hosts else ""))
-    return plan.make(results, time.time() if now is None else now, ticket,
-                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules))
+    return plan.make(list(results.items()), time.time() if now is None else now, ticket,
+                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules), policy, missing, wanted, owner)
+
+
+def policy(path: Path) -> Policy:
+    """Of a YAML file; the whole policy, or as the variable or pillar that holds it. Errors: BadPolicy."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadPolicy("the policy %s cannot be read: %s" % (path, error.strerror)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadPolicy("the policy %s is no YAML: %s" % (path, error)) from error
+    if isinstance(document, dict) and len(document) == 1 and set(document) <= {"pidhygiene_policy", "pidhygiene"}:
+        (document,) = document.values()
+    try:
+        return Policy(document)
+    except PolicyError as error:
+        raise BadPolicy("the policy %s has mistakes: %s" % (path, error)) from error
 
 
 def text(document: dict[str, Any]) -> str:
@@ -44,6 +72,10 @@ def text(document: dict[str, Any]) -> str:
 def summary(document: dict[str, Any]) -> str:
     """For the terminal: how many steps, what they disturb, what is left to people."""
     lines = []
+    for name, group in document["quorum"].items():
+        lines.append("%s: %d voters, %d at a time, in the order %s%s" % (
+            name, len(group["voters"]), group["together"], ", ".join(group["order"]),
+            "; not up when audited: %s" % ", ".join("%s (%s)" % pair for pair in group["down"].items()) if group["down"] else ""))
     for name, entry in document["hosts"].items():
         steps = entry["steps"]
         disturbing = sum(1 for step in steps if step["disruptive"])

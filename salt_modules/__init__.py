@@ -5,7 +5,7 @@
 import pathlib
 
 _HERE = pathlib.Path(__file__).resolve().parent
-KINDS = ("modules", "states", "beacons")
+KINDS = ("modules", "states", "beacons", "runners")
 
 
 def loader_dirs():

@@ -216,9 +216,8 @@ def _sample(row: Any, least_share: float) -> Sample:
 def _broods(measures: dict[str, Any]) -> Iterator[Brood]:
     zombies = measures.get("zombies")
     for row in _dicts(zombies.get("by_parent") if isinstance(zombies, dict) else None):
-        oldest = row.get("oldest_s")
         yield Brood(_text(row.get("parent")), _text(row.get("unit")), _count(row.get("pid")), _count(row.get("count")), _count(row.get("persistent")),
-                    float(oldest) if isinstance(oldest, (int, float)) else None)
+                    _number(row.get("oldest_s")), _number(row.get("parent_age_s")), _number(row.get("leak_per_day")))
 
 
 def _headroom(measures: dict[str, Any], least_share: float) -> Iterator[Headroom]:
@@ -241,6 +240,10 @@ def _dicts(rows: Any) -> list[dict[str, Any]]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _count(value: Any) -> int:

@@ -52,6 +52,8 @@ class Brood(NamedTuple):
     zombies: int
     persistent: int
     oldest_s: float | None
+    parent_age_s: float | None = None  # older engines do not tell
+    leak_per_day: float | None = None  # where one audit could tell a leak from a pool
 
 
 class Headroom(NamedTuple):

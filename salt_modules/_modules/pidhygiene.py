@@ -30,9 +30,12 @@ from pidhygiene import document, evidence, kept, measures, snapshot, terminal
 from pidhygiene.audit import audit
 from pidhygiene.explain import NothingToExplain
 from pidhygiene.explain import explain as explanation_of
-from pidhygiene.host import LiveHost
+from pidhygiene.host import HostError, LiveHost
 from pidhygiene.policy import Policy, PolicyError
 from pidhygiene.remedies import relief
+from pidhygiene.remedies import revert as _revert
+from pidhygiene.remedies import voter as _voter
+from pidhygiene.remedies.model import Failed
 from pidhygiene.rules.catalogue import NoSuchRule
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.dictupdate import update
@@ -207,6 +210,45 @@ def relieve(unit=None, pid_max=False, restart=False, test=None, deadline=20):
     if outcome.kind in ("refused", "failed"):
         __context__["retcode"] = 1
     return outcome.plain()
+
+
+def voter(units=None, probe=""):
+    """
+    Whether this minion counts as a voter of a quorum group now: its units are active, its probe is answered, and no remedy is being applied to it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'es*' pidhygiene.voter units=elasticsearch.service probe=tcp:9300
+
+    units
+        The units that make it a voter, as a list or with commas between them.
+
+    probe
+        ``tcp:PORT``, which must be listened on, or an address as ``http://127.0.0.1:9200/_cluster/health`` that must answer with a status of 2xx.
+    """
+    why = _voter.problem(_words(units), probe)
+    return {"up": not why, "why": why}
+
+
+def login_confirmed():
+    """
+    A new login works: the change of how people log in that a plan has made, and that would be taken back, stays. Returns the files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt web1 pidhygiene.login_confirmed
+    """
+    try:
+        kept = _revert.keep()
+    except (Failed, HostError, OSError) as error:
+        raise CommandExecutionError("The change could not be kept, and is taken back: %s" % error)
+    if not kept:
+        raise CommandExecutionError("Nothing waits to be taken back: it was confirmed before, or it is too late.")
+    return kept
 
 
 def _policy(given):

@@ -228,7 +228,7 @@ def time_zone(name, restart="cached", ensure="present"):
     return _done(name, BY_NAME["time_zone"], {"name": name, "restart": restart, "state": ensure})
 
 
-def plan_applied(name, host=None, policy=None):
+def plan_applied(name, host=None, policy=None, voters=None, plan=None, revert_after=0):
     """
     What a reviewed plan says of this minion, step by step, and nothing else; then the rules that it was made for are evaluated again.
 
@@ -240,11 +240,23 @@ def plan_applied(name, host=None, policy=None):
 
     policy
         The policy of the audit afterwards; the pillar ``pidhygiene`` when not given.
+
+    voters
+        What the other voters of its quorum groups say now; ``salt-run pidhygiene.apply_plan`` asks them. Without it nothing is done that touches a group.
+
+    plan
+        The plan itself, in place of a file.
+
+    revert_after
+        Seconds after which a change of how people log in is taken back by a timer of systemd, unless ``pidhygiene.login_confirmed`` is called by then: after
+        a new login, as a minion is none. 0 takes nothing back.
     """
     answer = {"name": name if isinstance(name, str) else "plan", "result": False, "comment": "", "changes": {}}
     try:
         wanted = Policy(_plain(__pillar__.get("pidhygiene")) if policy is None else policy)
-        report = _plan.apply_host(_document(name), host or __opts__["id"], __opts__["test"], wanted)
+        asked = None if voters is None else [_voter(row) for row in _plain(voters)]
+        document = _document(name if plan is None else plan)
+        report = _plan.apply_host(document, host or __opts__["id"], __opts__["test"], wanted, asked=asked, revert_after=revert_after)
     except (_plan.NotAPlan, PolicyError, OSError) as error:
         return dict(answer, comment="%s." % error)
     except Refused as error:
@@ -253,9 +265,17 @@ def plan_applied(name, host=None, policy=None):
         return dict(answer, result=True, comment="The plan says nothing of this minion.")
     lines = ["%s: %s%s" % (each.remedy, each.status, " (%s)" % each.message if each.message else "") for each in report.outcomes]
     lines.extend("still found: %s" % each for each in report.remaining)
+    if report.armed:
+        lines.append("In %d s the change is taken back: log in anew, and call pidhygiene.login_confirmed." % revert_after)
     changes = {each.what: {"old": each.before, "new": each.after} for outcome in report.outcomes for each in outcome.differences}
     result = (None if __opts__["test"] and report.changed else True) if report.succeeded else False
     return dict(answer, result=result, changes=changes, comment="\n".join(lines))
+
+
+def _voter(row):
+    if not isinstance(row, dict) or not {"group", "name", "up"} <= set(row) <= set(_plan.Voter._fields):
+        raise _plan.NotAPlan("voters must be a list of mappings with group, name and up, not %r" % (row,))
+    return _plan.Voter(**row)
 
 
 def _document(name):

@@ -304,7 +304,7 @@ def differences(search, names, defaults, machine_tasks):
     for name in names:
         block = by_name[name]
         definition = search.definition(name)
-        unit = units._from_files(definition, "", {}, {})
+        unit = units.unit_from_files(definition, "")
         expected = {
             "Id": block["Id"], "FragmentPath": block["FragmentPath"], "DropInPaths": drop_in_paths(block["DropInPaths"]),
             "LoadState": {"loaded": "loaded", "masked": "masked", "not-found": "not-found", "bad-setting": "broken", "error": "broken"}[block["LoadState"]],

@@ -46,6 +46,12 @@ def test_nested_and_flat_names():
     ({"waivers": [{"rule": "PH-*", "owner": "me", "justification": "x", "expires": "soon"}]}, "waivers[0].expires: must be a day as 2027-03-31, not 'soon'"),
     ({"waivers": [{"rule": "PH-*", "owner": "me", "justification": "x", "expires": "2027-01-01", "hots": "a"}]}, "waivers[0].hots: is no field of a waiver; did you mean 'host'?"),
     ({"controls": {"PH-ZMB-001": "CIS 1"}}, "controls.PH-ZMB-001: must be a list of control ids"),
+    ({"quorum_groups": {"es": {"voters": []}}}, "quorum_groups.es.voters: is missing: the names of the hosts that vote, or patterns of them"),
+    ({"quorum_groups": {"es": {"voter": ["a"]}}}, "quorum_groups.es.voter: is no field of a group; did you mean 'voters'?"),
+    ({"quorum_groups": {"es": {"voters": "es*"}}}, "quorum_groups.es.voters: must be a list of names"),
+    ({"quorum_groups": {"es": {"voters": ["a"], "probe": "9300"}}}, "quorum_groups.es.probe: must be tcp:PORT or http://ADDRESS, not '9300'"),
+    ({"quorum_groups": {"es": ["a"]}}, "quorum_groups.es: must be a mapping with voters, not a list"),
+    ({"quorum_groups": ["es"]}, "quorum_groups: must be a mapping of names to groups, not a list"),
     (["zombies"], "policy: must be a mapping of settings, not a list"),
 ])
 def test_mistakes(document, expected):

@@ -19,6 +19,7 @@ EVERY_KIND = {
     "zombies": {"warn": 3}, "headroom.warn": 0.5, "zone": {"expected": "Europe/Berlin"}, "patch_window": 14, "sixteen_bit_pids": True,
     "limits": {"units": {"nginx.service": {"nofile": "1024:65536", "tasks": 500}}}, "processes": {"ignore": ["a", "b"]},
     "controls": {"PH-ZMB-001": ["4.1.2"]},
+    "quorum_groups": {"es": {"voters": ["es1", "db*"], "units": ["es.service"], "probe": "tcp:9300"}, "etcd": {"voters": ["e1"], "probe": "http://[::1]:2379/health"}},
     "waivers": [{"rule": "PH-*", "justification": "ordered", "owner": "ops", "expires": "2027-03-31"}],
 }
 
@@ -75,6 +76,7 @@ def test_a_policy_of_every_kind_is_accepted_by_both():
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 9), st.floats(-2, 3), st.sampled_from(["", "x", "Europe/Berlin", "7:infinity", "2027-03-31", "2027-13-01"]),
     st.lists(st.sampled_from(["ssh*", 3, ""]), max_size=2), st.dictionaries(st.sampled_from(["nofile", "nosuch", "nginx"]), st.sampled_from([1, -1, "9:1", True]), max_size=2),
+    st.dictionaries(st.just("es"), st.dictionaries(st.sampled_from(["voters", "units", "probe", "voter"]), st.sampled_from([["a"], [""], [], "a", "tcp:5"]), max_size=3), max_size=1),
     st.dictionaries(st.just("nginx"), st.dictionaries(st.sampled_from(["nofile", "nosuch"]), st.sampled_from([1, -1, "9:1", "x", True]), max_size=2), max_size=1),
 )
 NAMES = st.sampled_from([setting.key for setting in SETTINGS] + ["zombies", "zomibes", "zombies.wran"])

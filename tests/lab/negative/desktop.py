@@ -1,4 +1,4 @@
-"""People: lingering managers, session buses, sound, virtual folders, terminals that outlive their logins, agents of ssh."""
+"""People: lingering managers with units and timers of their own, session buses, sound, virtual folders, terminals that outlive logins, agents of ssh."""
 
 from __future__ import annotations
 
@@ -17,7 +17,23 @@ setsid -f ssh-agent -D -a "$HOME/agent" > /dev/null 2>&1 < /dev/null
 gio list trash:/// > /dev/null 2>&1 || true
 systemctl --user start pipewire wireplumber
 nohup sleep 50000 > /dev/null 2>&1 < /dev/null &
+systemctl --user daemon-reload
+systemctl --user enable --quiet --now tidy.timer sync.service share.service
+sleep 6
+systemctl --user restart sync share
 """
+# What people keep in ~/.config/systemd/user
+OWN_UNITS = {
+    "tidy.timer": "[Timer]\nOnCalendar=daily\nPersistent=true\n[Install]\nWantedBy=timers.target\n",
+    "tidy.service": "[Service]\nType=oneshot\nExecStart=/usr/bin/find %h/tmp -mtime +9 -delete\n",
+    "sync.service": "[Service]\nRestart=on-failure\nLimitNOFILE=2048:4096\nTasksMax=200\n"
+                    "ExecStart=/bin/sh -c 'sleep 60000 & exec sleep 50000'\n[Install]\nWantedBy=default.target\n",
+    "sync.service.d/10-limits.conf": "[Service]\nLimitNOFILE=3000:4096\n",
+    "sync.service.d/20-limits.conf": "[Service]\nLimitNOFILE=4000:4096\n",
+    # its first process ends, the manager adopts the second
+    "share.service": "[Service]\nType=forking\nPIDFile=%t/share.pid\nKillMode=process\n"
+                     "ExecStart=/bin/sh -c 'sleep 40000 & echo $! > %t/share.pid'\n[Install]\nWantedBy=default.target\n",
+}
 
 
 def person(number: int) -> str:
@@ -28,8 +44,11 @@ def start(host: LabHost) -> None:
     host.write("/opt/session.sh", SESSION)
     for number in range(PEOPLE):
         name = person(number)
+        host.shell(f"useradd --create-home --shell /bin/bash {name}")
+        for path, text in OWN_UNITS.items():
+            host.write(f"/home/{name}/.config/systemd/user/{path}", text)
         host.shell(f"""
-            useradd --create-home --shell /bin/bash {name}
+            chown -R {name}: /home/{name}/.config
             install -d -m 700 -o {name} /home/{name}/.ssh
             install -m 600 -o {name} /root/.ssh/authorized_keys /home/{name}/.ssh/authorized_keys
             loginctl enable-linger {name}""")

@@ -32,9 +32,12 @@ def playbook(folder: Path, host: LabHost, name: str, *arguments: str) -> subproc
     line = (f"{host.name} ansible_host={host.address} ansible_port={host.port} ansible_user=root ansible_python_interpreter=/usr/bin/python3 "
             f"ansible_ssh_private_key_file={host.key} ansible_ssh_common_args='-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ControlMaster=no'\n")
     (folder / "hosts").write_text(line)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     return subprocess.run([BIN / "ansible-playbook", "-i", folder / "hosts", REPOSITORY / "playbooks" / name, *arguments], cwd=folder, text=True,
-                          env=dict(environment, LC_ALL="C.UTF-8", ANSIBLE_NOCOLOR="1"), stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+                          env=environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
+
+
+def environment() -> dict[str, str]:
+    return dict({key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}, LC_ALL="C.UTF-8", ANSIBLE_NOCOLOR="1")
 
 
 def planned(folder: Path, *arguments: str) -> dict[str, Any]:

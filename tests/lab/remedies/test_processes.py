@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from ..auditing import check, of_rule, only
 from ..test_supervised_trees import minions, supervise, wait_for_minions
 from .doors import Door, everything, unchanged
@@ -73,7 +71,6 @@ def test_the_leaked_tree_ends_and_the_managed_one_stays(door: Door) -> None:
     assert not door.apply("dedupe", **remedy["parameters"]).changed
 
 
-@pytest.mark.parametrize("door", ["ansible"], indirect=True)
 def test_programs_that_were_replaced(door: Door) -> None:
     host = door.host
     host.run(["cp", "/bin/sleep", "/usr/local/bin/worker"])

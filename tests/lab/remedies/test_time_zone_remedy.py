@@ -63,12 +63,10 @@ def test_one_zone_for_the_host_and_its_jobs(door: Door) -> None:
     assert again.ok and not again.changed and not again.differences, again
     unchanged(host, before)
 
-    witness(host, "Asia/Shanghai")
+    witness(host, "Asia/Shanghai")  # that cron runs it is waited for in test_seeds.py, and cronie below
     other = door.look("time_zone", name="Europe/Berlin")
     assert "/etc/cron.d/witness:1 (touch /root/fired) runs next at" in other.message and " instead of " in other.message
     assert "imer apt-daily.timer (*-*-* 6,18:00) runs next at" in other.message, other.message
-    if door.name == "salt":  # through Ansible, cronie below is waited for
-        host.shell(WAIT, timeout=200)
 
     host.reboot()
     assert zone_deviations(door) == [] and host.shell("date +%Z") == "CST"

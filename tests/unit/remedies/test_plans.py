@@ -62,6 +62,13 @@ def test_what_is_well_waived_or_not_asked_for_is_not_planned() -> None:
     assert made(finding("PH-A", good), rules=lambda rule: rule == "PH-B")["hosts"] == {}
 
 
+def test_restarts_on_schedule_have_an_owner() -> None:
+    wanted = finding("PH-ZMB-002", {"state": "scheduled_restart", "parameters": {"unit": "a.service", "interval": 7200}, "disruptive": True})
+    (step,) = made(wanted, owner="backup team", ticket="CHG-1")["hosts"]["web1"]["steps"]
+    assert step["parameters"] == {"unit": "a.service", "interval": 7200, "owner": "backup team", "reason": "CHG-1"}
+    assert made(wanted)["hosts"]["web1"]["steps"][0]["parameters"] == {"unit": "a.service", "interval": 7200}
+
+
 def test_limits_come_before_restarts() -> None:
     kept = dict(plan.BY_NAME)
     assert [name for name in plan.ORDER if name in kept] == [each for each in plan.ORDER if each in kept]

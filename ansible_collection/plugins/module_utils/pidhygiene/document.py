@@ -51,11 +51,14 @@ def build(host: Host, evidence: Any, policy: Policy, judgements: Sequence[Any], 
             finding["waiver"] = _waived(finding, waivers, identity["name"], tags, today)
         findings.extend(own[:MOST_FINDINGS])
         table.append(_rule_row(judgement, own, omitted))
+    compared = _section(facts.collect, evidence, errors)
+    if policy["quorum_groups"]:
+        compared["voter_units"] = facts.voter_units(evidence, policy["quorum_groups"])
     result = {
         "schema": SCHEMA,
         "host": identity,
         "summary": _summary(table, findings),
-        "facts": _section(facts.collect, evidence, errors),
+        "facts": compared,
         "measures": _section(measures.collect, evidence, errors),
         "findings": findings,
         "rules": table,

@@ -135,9 +135,10 @@ SOURCES = (
     Source("user_units", ("processes", "details", "users"), lambda host, seen: user_units.read(host, seen.processes, seen.details, seen.users)),
     Source("containers", ("processes", "details"), lambda host, seen: containers.read(host, seen.processes, seen.details)),
     Source("stop_kills", (), lambda host, seen: stop_kills.read(host)),
-    Source("supervision", ("processes", "units"), lambda host, seen: supervision.read(host, seen.processes, seen.units.units.values())),
-    Source("leftovers", ("units", "processes", "details"),
-           lambda host, seen: leftovers.read(host, seen.units.units.values(), seen.processes, seen.details)),
+    Source("supervision", ("processes", "units", "user_units"), lambda host, seen: supervision.read(
+        host, seen.processes, seen.units.units.values(), seen.user_units.units.values())),
+    Source("leftovers", ("units", "user_units", "processes", "details"), lambda host, seen: leftovers.read(
+        host, list(seen.units.units.values()) + list(seen.user_units.units.values()), seen.processes, seen.details)),
     Source("executables", ("processes", "details", "units"),
            lambda host, seen: executables.read(host, seen.processes, seen.details, seen.units)),
     Source("sessions", (), lambda host, seen: sessions.read(host)),
@@ -149,7 +150,8 @@ SOURCES = (
         host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),
     Source("time_zone", ("processes", "cron", "units"), lambda host, seen: time_zone.read(
         host, seen.processes, seen.cron, time_zone.watched(seen.units))),
-    Source("calendars", ("units", "time_zone"), lambda host, seen: timer_calendars.read(host, seen.units.timers, seen.time_zone.localtime.in_force)),
+    Source("calendars", ("units", "user_units", "time_zone"), lambda host, seen: timer_calendars.read(
+        host, seen.units.timers + seen.user_units.timers, seen.time_zone.localtime.in_force)),
     Source("zone_changes", ("processes", "time_zone", "cron"), lambda host, seen: zone_changes.read(
         host, seen.processes, seen.time_zone, seen.cron)),
     Source("time_sync", ("processes",), lambda host, seen: clock.read(host, seen.processes)),

@@ -7,11 +7,12 @@ Pure but for gathering the evidence; the answer is plain data, rendered by the f
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import explain_process, headroom, outside, sessions, wording
+from . import explain_process, headroom, of_users, outside, sessions, wording
 from .evidence import Evidence, gather
 from .explain_process import Way, name_of
 from .host import Host
 from .model import UNLIMITED, Rule
+from .readers import cgroups
 from .readers.kernel_budgets import RESERVED_PIDS
 from .readers.processes import Command, read_command
 from .record import NamedTuple
@@ -157,8 +158,11 @@ def _budget_origin(evidence: Evidence, pid: int, budget: headroom.Budget) -> str
 
 
 def _group_origin(evidence: Evidence, path: str) -> str:
-    name = path.rsplit("/", 1)[-1]
-    unit = evidence.units.get(name) if evidence.has("units") else None
+    name, label = path.rsplit("/", 1)[-1], cgroups.user_unit_of(path)
+    setting = of_users.tasks_max(evidence, label) if label else None
+    if setting is not None:
+        return "%s=%s in %s:%d" % (setting.key, shown(setting.value), shown(setting.file), setting.line)
+    unit = evidence.units.get(name) if evidence.has("units") and not label else None
     if unit is None:
         return "set by whoever made this group"
     _meaning, setting = evidence.units.configured_tasks_max(unit)

@@ -12,7 +12,7 @@ from . import facts_time, restarts, wording
 from .digest import sha256
 from .text import shown
 
-SOURCES = ("budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "users")
+SOURCES = ("budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "user_units", "users")
 COMPARED = ("nproc", "nofile", "memlock")  # running limits told for every unit with a process
 MOST_UNITS = 400
 MOST_RESTARTS = 100
@@ -81,6 +81,15 @@ def _units(evidence: Any) -> Dict[str, Any]:
         if len(found) >= MOST_UNITS:
             break
     return found
+
+
+def voter_units(evidence: Any, groups: Dict[str, Any]) -> Dict[str, Dict[str, str]]:
+    """The units by which a host counts as a voter of its quorum groups, as the policy names them, of those that systemd knows here."""
+    if not evidence.has("units"):
+        return {}
+    wanted = {unit for group in groups.values() for unit in group.get("units", ())}
+    return {name: {"id": unit.id, "state": unit.active_state or ""}
+            for _id, unit in sorted(evidence.units.units.items()) for name in sorted(wanted & set(unit.names))}
 
 
 def _usual(evidence: Any) -> Dict[str, str]:

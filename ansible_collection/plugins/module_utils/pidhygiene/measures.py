@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, List, Optional
 
-from . import headroom
+from . import headroom, leak
 from .text import shown
 
 SOURCES = ("processes", "budgets", "details", "cgroups", "zombies", "user_namespaces")
@@ -39,10 +39,12 @@ def _zombies(evidence: Any) -> Dict[str, Any]:
     rows: List[Dict[str, Any]] = []
     for brood in evidence.zombies.broods[:MOST]:
         detail = evidence.details.of.get(brood.parent.pid) if evidence.has("details") else None
+        rate = leak.of_brood(evidence, brood)
         rows.append({
             "parent": shown(brood.parent_command.program), "pid": brood.parent.pid, "unit": detail.unit_label if detail else None,
             "count": brood.zombies, "persistent": brood.persistent,
             "oldest_s": None if brood.oldest_s is None else round(brood.oldest_s, 1),
+            "parent_age_s": round(evidence.processes.age(brood.parent), 1), "leak_per_day": None if rate is None else round(rate.per_day, 1),
         })
     return {"total": evidence.zombies.total, "by_parent": rows}
 

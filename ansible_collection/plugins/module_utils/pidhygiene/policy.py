@@ -86,6 +86,8 @@ SETTINGS = (
     Setting("fleet.maintenance", "names", ("maintenance",), "group patterns", "PH-FLT-008: hosts of these may be silent"),
     Setting("store.keep", "days", 396, "days", "how long the store of the fleet keeps runs; 0: for ever"),
     Setting("store.keep_documents", "days", 0, "days", "how long it keeps the results as they were received; 0: as long as the run"),
+    Setting("quorum_groups", "quorums", {}, "name → voters, units, probe",
+            "hosts of which a majority must be up, and what makes one of them count: no plan and no run takes a group below it"),
     Setting("controls", "controls", {}, "rule → control ids", "mapping of rules to the ids of CIS, PCI, ISO …"),
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )
@@ -96,10 +98,13 @@ ZONE = r"^[A-Za-z0-9_+\-]+(/[A-Za-z0-9_+\-]+){0,3}$"
 LIMIT = r"^(\d+|infinity)(:(\d+|infinity))?$"
 DAY = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"
 
+PROBE = r"^(tcp:[1-9][0-9]{0,4}|http://[A-Za-z0-9.:\[\]_-]+(/[!-~]*)?)$"
+
 BY_KEY = {setting.key: setting for setting in SETTINGS}
 WAIVER_FIELDS = {
     "rule": True, "subject": False, "host": False, "group": False, "justification": True, "owner": True, "expires": True,
 }  # name to required
+QUORUM_FIELDS = ("voters", "units", "probe")
 
 
 class Mistake(NamedTuple):
@@ -291,6 +296,27 @@ def _controls(key: str, value: Any) -> Iterator[Mistake]:
             yield Mistake("%s.%s" % (key, name), "must be a list of control ids")
 
 
+def _quorums(key: str, value: Any) -> Iterator[Mistake]:
+    if not isinstance(value, dict):
+        yield Mistake(key, "must be a mapping of names to groups, not %s" % _kind_name(value))
+        return
+    for name in sorted(value, key=str):
+        path, group = "%s.%s" % (key, name), value[name]
+        if not isinstance(group, dict):
+            yield Mistake(path, "must be a mapping with voters, not %s" % _kind_name(group))
+            continue
+        for field in sorted(group, key=str):
+            if field not in QUORUM_FIELDS:
+                yield Mistake("%s.%s" % (path, field), "is no field of a group%s" % _nearest(str(field), sorted(QUORUM_FIELDS)))
+        if not group.get("voters"):
+            yield Mistake(path + ".voters", "is missing: the names of the hosts that vote, or patterns of them")
+        for field in ("voters", "units"):
+            if not isinstance(group.get(field, []), (list, tuple)) or not all(isinstance(each, str) and each for each in group.get(field, [])):
+                yield Mistake("%s.%s" % (path, field), "must be a list of names")
+        if "probe" in group and not (isinstance(group["probe"], str) and re.match(PROBE, group["probe"])):
+            yield Mistake(path + ".probe", "must be tcp:PORT or http://ADDRESS, not %r" % (group["probe"],))
+
+
 def _waivers(key: str, value: Any) -> Iterator[Mistake]:
     if not isinstance(value, (list, tuple)):
         yield Mistake(key, "must be a list")
@@ -314,5 +340,5 @@ def _waivers(key: str, value: Any) -> Iterator[Mistake]:
 
 _KINDS = {
     "count": _count, "seconds": _duration, "days": _duration, "share": _share, "flag": _flag, "zone": _zone, "release": _release, "names": _names,
-    "limits": _limits, "controls": _controls, "waivers": _waivers,
+    "limits": _limits, "controls": _controls, "quorums": _quorums, "waivers": _waivers,
 }

@@ -3,7 +3,7 @@
 """Restarts of services that are on a schedule: by timers, cron lines and RuntimeMaxSec=. Pure: from evidence to a list."""
 
 import re
-from typing import Any, List, Optional, Sequence, Set
+from typing import Any, Iterator, List, Optional, Sequence, Set
 
 from . import wording
 from .model import UNLIMITED
@@ -23,6 +23,7 @@ SHORTHANDS = {  # systemd.time(7); months and years at their longest
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 # Days of the week, every day or one of a month, one time of the day: what nearly all schedules of restarts look like
 _CALENDAR = pattern(r"(?:([a-z.,]+)(?: +|$))?(?:\*-\*-(\*|[0-9]{1,2})(?: +|$))?(?:[0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)?$")
+_AS_ROOT = pattern(r"(^|[\s/])(sudo|doas|run0|pkexec)\s")
 
 
 class ScheduledRestart(NamedTuple):
@@ -38,7 +39,7 @@ class ScheduledRestart(NamedTuple):
 
     @property
     def unit(self) -> str:
-        return self.service if kind_of(self.service) else self.service + ".service"
+        return self.service if kind_of(self.service.rpartition("/")[2]) else self.service + ".service"
 
 
 def scheduled(evidence: Any) -> List[ScheduledRestart]:
@@ -52,8 +53,9 @@ def scheduled(evidence: Any) -> List[ScheduledRestart]:
                     how = "%s (%s)" % (timer.id, when or "no schedule")
                     found.append(ScheduledRestart(timer.id, service, how, when, timer.randomized, timer.file, line, longest_pause(timer.schedule),
                                                   _owner(timer)))
-        found.extend(_bounded(unit) for unit in sorted(evidence.units.units.values())
-                     if unit.runtime_max_us != UNLIMITED and unit.restart not in ("", "no") and unit.type != "oneshot")
+        found.extend(_bounded(unit) for unit in sorted(evidence.units.units.values()) if _ends_and_starts(unit))
+    if evidence.has("user_units"):
+        found.extend(_by_users(evidence))
     if evidence.has("cron"):
         for restart in evidence.cron.restarts():
             how = "%s every %s" % (restart.source, wording.duration(restart.interval_s))
@@ -61,6 +63,25 @@ def scheduled(evidence: Any) -> List[ScheduledRestart]:
             found.append(ScheduledRestart(
                 restart.source, restart.service, how, when, "", restart.source, restart.line, restart.interval_s, _owner_in(restart.source, restart.line)))
     return found
+
+
+def _ends_and_starts(unit: Any) -> bool:
+    return unit.runtime_max_us != UNLIMITED and unit.restart not in ("", "no") and unit.type != "oneshot"
+
+
+def _by_users(evidence: Any) -> Iterator[ScheduledRestart]:
+    """By timers of users: of units of their own, and with sudo and its like of the system's."""
+    units = evidence.user_units.units
+    for timer in evidence.user_units.timers:
+        when, place = ", ".join(timer.schedule), timer.id.partition("/")[0] + "/"
+        labels = {label.rpartition("/")[2]: label for label in units if label.startswith(place)}
+        how = "%s (%s)" % (wording.unit_name(evidence, timer.id), when or "no schedule")
+        for line in timer.commands:
+            own = [name if kind_of(name) else name + ".service" for name in restarted(line, by_user=True)]
+            others = restarted(line) if _AS_ROOT.search(line) else []
+            for service in [labels.get(name, place + name) for name in own] + others:
+                yield ScheduledRestart(timer.id, service, how, when, timer.randomized, timer.file, line, longest_pause(timer.schedule))
+    yield from (_bounded(unit) for unit in sorted(units.values()) if _ends_and_starts(unit))
 
 
 def _owner(timer: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List
 
 from .document import SCHEMA
 from .model import HIGH_CONFIDENCE, LOW_CONFIDENCE, MEDIUM_CONFIDENCE, SEVERITIES, STATUSES
-from .policy import DAY, LIMIT, LIMIT_ITEMS, RELEASE, SETTINGS, WAIVER_FIELDS, ZONE, Setting
+from .policy import DAY, LIMIT, LIMIT_ITEMS, PROBE, RELEASE, SETTINGS, WAIVER_FIELDS, ZONE, Setting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -107,6 +107,13 @@ def _limits() -> Schema:
     return {"type": "object", "additionalProperties": items}
 
 
+def _quorums() -> Schema:
+    name: Schema = {"type": "string", "minLength": 1}
+    fields: Dict[str, Schema] = {
+        "voters": {"type": "array", "items": name, "minItems": 1}, "units": {"type": "array", "items": name}, "probe": {"type": "string", "pattern": PROBE}}
+    return {"type": "object", "additionalProperties": {"type": "object", "required": ["voters"], "properties": fields, "additionalProperties": False}}
+
+
 def _waivers() -> Schema:
     fields: Dict[str, Schema] = {name: {"type": "string", "minLength": 1 if WAIVER_FIELDS[name] else 0} for name in WAIVER_FIELDS}
     fields["expires"] = {"type": "string", "pattern": DAY}
@@ -125,5 +132,6 @@ _KINDS: Dict[str, Callable[[], Schema]] = {
     "names": lambda: _TEXTS,
     "limits": _limits,
     "controls": lambda: {"type": "object", "additionalProperties": _TEXTS},
+    "quorums": _quorums,
     "waivers": _waivers,
 }

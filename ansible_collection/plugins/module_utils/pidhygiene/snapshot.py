@@ -20,7 +20,7 @@ from .readers import utmp
 from .text import masked
 
 SCHEMA = "pidhygiene.snapshot/1"
-ENVIRONMENT_KEPT = ("TZ=", "SUPERVISOR_ENABLED=", "SUPERVISOR_PROCESS_NAME=", "SUPERVISOR_GROUP_NAME=", "container=")
+ENVIRONMENT_KEPT = ("TZ=", "SUPERVISOR_ENABLED=", "SUPERVISOR_PROCESS_NAME=", "SUPERVISOR_GROUP_NAME=", "container=", "INVOCATION_ID=")
 
 UNIT_FILES = (".service", ".slice", ".timer", ".conf")
 _ENVIRONMENT = pattern(rb"(?m)^([ \t]*(?:Environment|SetCredential|SetCredentialEncrypted)[ \t]*=)((?:[^\\\n]|\\\n|\\.)*)")

@@ -144,16 +144,16 @@ def _dialect(implementation: str, version: str) -> str:
     return OLD_DEBIAN if found and int(found.group(1)) < ACCEPTS_EMPTY else DEBIAN
 
 
-def restarted(command: str) -> List[str]:
+def restarted(command: str, by_user: bool = False) -> List[str]:
     """The services that a command line restarts."""
-    return [name[:-8] if name.endswith(".service") else name for _at, name in restarts_in(command)]
+    return [name[:-8] if name.endswith(".service") else name for _at, name in restarts_in(command, by_user)]
 
 
-def restarts_in(command: str) -> Iterator[Tuple[int, str]]:
-    """(where it stands, service as written). Not those of a user's own manager."""
+def restarts_in(command: str, by_user: bool = False) -> Iterator[Tuple[int, str]]:
+    """(where it stands, service as written). Of the system, or ``by_user``: of the user's own manager."""
     for match in _RESTART.finditer(command):
         group = [number for number, text in enumerate(match.groups(), 1) if text][0]
-        if "--user" in match.group().split():
+        if ("--user" in match.group().split()) != by_user:
             continue
         for name in re.finditer(r"\S+", match.group(group)):
             if not name.group().startswith("-"):

@@ -36,8 +36,8 @@ def read(host: Host, units: Iterable[Unit], table: ProcessTable, details: Any) -
     """Never raises. Without a main process nobody can say which members are old: then none are."""
     members: Dict[str, List[int]] = {}
     for pid, detail in sorted(details.of.items()):
-        if detail.unit is not None and pid in table.processes:
-            members.setdefault(detail.unit, []).append(pid)
+        for name in {detail.unit, detail.unit_label} - {None} if pid in table.processes else ():
+            members.setdefault(name, []).append(pid)
     return Leftovers(
         tuple(_leaving(host, unit, members.get(unit.id, []), table) for unit in sorted(units) if unit.kill_mode in LEAVING and unit.running),
         tuple(each for each in (

@@ -16,6 +16,7 @@ from ..record import NamedTuple
 from . import supervisor_conf
 from .processes import Command, Process, ProcessTable, read_command
 from .units import Unit
+from .user_units import uid_of
 
 MOST = 200  # suspects that are looked at
 
@@ -64,8 +65,8 @@ class Supervision(NamedTuple):
     configuration_gaps: Tuple[Gap, ...]
 
 
-def read(host: Host, table: ProcessTable, units: Iterable[Unit]) -> Supervision:
-    """Never raises."""
+def read(host: Host, table: ProcessTable, units: Iterable[Unit], of_users: Iterable[Unit] = ()) -> Supervision:
+    """``of_users``: units of their managers, of which only the pidfiles are read. Never raises."""
     gaps: List[Gap] = []
     commands: Dict[int, Command] = {}
     units = sorted(units)
@@ -90,7 +91,7 @@ def read(host: Host, table: ProcessTable, units: Iterable[Unit]) -> Supervision:
     configurations = [supervisor_conf.read(
         host, pid, read_command(host, live[pid]).arguments, _root(table, pid), configuration_gaps) for pid in supervisors]
     return Supervision(
-        supervisors, managed, tuple(strays), _pid_files(host, units, gaps), _instances(host, table, live, kept, commands),
+        supervisors, managed, tuple(strays), _pid_files(host, units + sorted(of_users), gaps), _instances(host, table, live, kept, commands),
         tuple(each for each in configurations if each is not None), commands, tuple(gaps), tuple(configuration_gaps))
 
 
@@ -163,7 +164,10 @@ def _pid_files(host: Host, units: Iterable[Unit], gaps: List[Gap]) -> Tuple[PidF
             continue
         path = unit.pid_file if unit.pid_file.startswith("/") else "/run/" + unit.pid_file
         try:
-            text, written = host.read_text(path, limit=4096).strip(), host.stat(path).mtime
+            there, owner = host.stat(path), uid_of(unit.id)
+            if owner is not None and there.uid != owner:
+                continue  # not his to write: a link to something of others
+            text, written = host.read_text(path, limit=4096).strip(), there.mtime
         except Missing:
             continue
         except HostError as error:

@@ -11,6 +11,7 @@ import zlib
 from functools import lru_cache
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
+from ..answers import FileStat
 from ..host import Host, HostError, Missing
 from ..model import Gap
 from ..pattern import pattern
@@ -205,17 +206,19 @@ _WATCHED_DEFAULTS = frozenset(name for _section, name in _MANAGER)
 class Search(object):
     """Looks at each directory and file once. What it may not read is in ``gaps``; what it read is in ``files``."""
 
-    def __init__(self, host: Host, load_path: Iterable[str]) -> None:
+    def __init__(self, host: Host, load_path: Iterable[str], like: Optional["Search"] = None) -> None:
+        """``like``: a search whose answers are used again, and added to."""
         self.host = host
         self.load_path = tuple(load_path)
-        self.files: Dict[str, UnitFile] = {}
-        self.gaps: List[Gap] = []
-        self._listings: Dict[str, List[str]] = {}
-        self._drop_in_sets: Dict[str, Dict[str, str]] = {}
+        self.files: Dict[str, UnitFile] = like.files if like else {}
+        self.gaps: List[Gap] = like.gaps if like else []
+        self._listings: Dict[str, List[str]] = like._listings if like else {}
+        self._drop_in_sets: Dict[str, Dict[str, str]] = like._drop_in_sets if like else {}
         self._drop_in_set_names: Optional[Set[str]] = None
-        self._real: Dict[str, Optional[str]] = {"/": "/"}
-        self._texts: Dict[str, Optional[str]] = {}
-        self._parsed: Dict[Tuple[str, str], unit_syntax.File] = {}
+        self._real: Dict[str, Optional[str]] = like._real if like else {"/": "/"}
+        self._entries: Dict[str, Tuple[str, str]] = like._entries if like else {}
+        self._texts: Dict[str, Optional[str]] = like._texts if like else {}
+        self._parsed: Dict[Tuple[str, str], unit_syntax.File] = like._parsed if like else {}
         self._ids: Dict[str, str] = {}
         self._aliases: Dict[str, Set[str]] = {}
         self._search_roots = {real for real in map(self.real, self.load_path) if real} | set(self.load_path)
@@ -243,13 +246,15 @@ class Search(object):
         """A path for a file, another name for an alias, None for what systemd passes over."""
         path = directory + "/" + name
         try:
-            kind = self.host.stat(path, follow=False).kind
-            if kind != "link":
-                return path if kind == "file" else None
-            target = self.host.readlink(path)
+            if path not in self._entries:
+                kind = self.host.stat(path, follow=False).kind
+                self._entries[path] = (kind, self.host.readlink(path) if kind == "link" else "")
+            kind, target = self._entries[path]
         except HostError as error:
             self._note(error)
             return None
+        if kind != "link":
+            return path if kind == "file" else None
         aimed = self._resolve_parent(target if target.startswith("/") else directory + "/" + target)
         if not any(aimed.startswith(root + "/") for root in self._search_roots):
             return path  # a linked unit, or a mask
@@ -300,11 +305,17 @@ class Search(object):
             return []
         if real not in self._listings:
             try:
-                self._listings[real] = self.host.list(real)
+                self._listings[real] = self._list(real)
             except HostError as error:
                 self._note(error)
                 self._listings[real] = []
         return self._listings[real]
+
+    def _list(self, real: str) -> List[str]:
+        return self.host.list(real)
+
+    def _read(self, path: str, found: FileStat) -> str:
+        return self.host.read_text(path)
 
     def real(self, path: str) -> Optional[str]:
         """The path without links; None when it is not there."""
@@ -344,7 +355,7 @@ class Search(object):
                 found = self.host.stat(path)
                 if found.kind in ("char", "block"):
                     return None
-                text = self.host.read_text(path)
+                text = self._read(path, found)
             except HostError as error:
                 self._note(error)
             else:

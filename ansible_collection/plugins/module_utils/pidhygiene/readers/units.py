@@ -58,7 +58,7 @@ class Unit(NamedTuple):
     pid_file: str
     runtime_max_us: int  # UNLIMITED: none
     exec_main_start_us: Optional[int]  # CLOCK_MONOTONIC; this and the next five only where ``complete``
-    exec_main_start_wall: Optional[float]  # seconds since the epoch
+    exec_main_start_wall: Optional[float]  # seconds since the epoch; of users' units the start of their present run
     active_enter_us: Optional[int]  # CLOCK_MONOTONIC
     active_enter_wall: Optional[float]
     limits: Dict[str, Limit]  # item (nproc, nofile …) to what the manager sets at the next start; empty without the bus
@@ -180,13 +180,13 @@ def read(host: Host, unit_groups: Iterable[str], asked: Optional[Answer] = None)
     timers: List[Timer] = []
     for name in names:
         if type_of(name) == "timer":
-            timers.append(_timer(name, shown.get(name, {}), definitions[name], search))
+            timers.append(timer_of(name, shown.get(name), definitions[name], search))
         elif name in complete:
             units[name] = _from_bus(name, complete[name], definitions[name])
         elif name in shown:
-            units[name] = _from_files(definitions[name]._replace(id=name), groups.get(name), shown[name], manager.limits)
+            units[name] = unit_from_files(definitions[name]._replace(id=name), groups.get(name), shown[name], manager.limits)
         else:
-            units[definitions[name].id] = _from_files(definitions[name], groups[name], {}, {})
+            units[definitions[name].id] = unit_from_files(definitions[name], groups[name])
     return Units(manager, units, tuple(timers), search.files, tuple(gaps + search.gaps))
 
 
@@ -338,9 +338,11 @@ def _limits(known: Dict[str, Any], prefix: str = "") -> Dict[str, Limit]:
     return found
 
 
-def _from_files(definition: Definition, group: Optional[str], known: Dict[str, Any], defaults: Dict[str, Limit]) -> Unit:
+def unit_from_files(
+    definition: Definition, group: Optional[str], told: Optional[Dict[str, Any]] = None, defaults: Optional[Dict[str, Limit]] = None
+) -> Unit:
     """For a unit of which the manager tells nothing, or its state and what is not in its files. Specifiers (%i …) stay as they are."""
-    said = definition.settings
+    said, known = definition.settings, told or {}
     parent = (group or "").rpartition("/")[0].rpartition("/")[2]
     return Unit(
         id=definition.id,
@@ -369,7 +371,7 @@ def _from_files(definition: Definition, group: Optional[str], known: Dict[str, A
         exec_main_start_wall=None,
         active_enter_us=None,
         active_enter_wall=None,
-        limits=_configured_limits(said, defaults) if "MainPID" in known else {},
+        limits=_configured_limits(said, defaults or {}) if "MainPID" in known else {},
         tasks_max=_whole(known.get("TasksMax")),
         tasks_current=None,
         configured=said,
@@ -403,7 +405,7 @@ def _files(definition: Definition) -> Tuple[str, ...]:
     return ((definition.fragment,) if definition.fragment else ()) + definition.drop_ins
 
 
-def _timer(name: str, known: Dict[str, Any], definition: Definition, search: Search) -> Timer:
+def timer_of(name: str, known: Optional[Dict[str, Any]], definition: Definition, search: Search) -> Timer:
     unit = _said(definition.settings, "Unit", "") or name[: -len(".timer")] + ".service"
     commands: List[str] = []
     if type_of(unit) == "service" and kind_of(unit):

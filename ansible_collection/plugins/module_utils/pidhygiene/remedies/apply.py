@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 from ..host import Host, HostError, LiveHost
+from . import revert
 from .model import MIXED, NEW, OLD, Failed, Proposal, Refused, Remedy, Report, Step, checked
 
 LOCK = "/run/pidhygiene.lock"
@@ -20,12 +21,21 @@ def look(remedy: Remedy, given: Dict[str, Any], host: Optional[Host] = None) -> 
     return _report(proposal)
 
 
-def apply(remedy: Remedy, given: Dict[str, Any], host: Optional[Host] = None) -> Report:
-    """Bring the host into the desired state and prove that it is. Errors: Refused (nothing was changed), Failed (its ``state`` says what is left)."""
+def apply(remedy: Remedy, given: Dict[str, Any], host: Optional[Host] = None, revert_after: int = 0) -> Report:
+    """Bring the host into the desired state and prove that it is. Errors: Refused (nothing was changed), Failed (its ``state`` says what is left).
+
+    ``revert_after``: seconds after which a change of how people log in is taken back unless it is confirmed (revert.py); 0: never.
+    """
     parameters = checked(remedy, given)
     with alone():
         proposal = _proposed(remedy, host or LiveHost(), parameters)
-        run(proposal.steps)
+        armed = bool(revert_after) and revert.arm(remedy.name, parameters, proposal.steps, revert_after)
+        try:
+            run(proposal.steps)
+        except Failed as error:
+            if armed and error.state == OLD:
+                revert.keep()
+            raise
         problems = remedy.verify(host or LiveHost(), parameters)
     if problems:
         raise Failed("%s is written, but not in force: %s" % (remedy.name, "; ".join(problems)), NEW)

@@ -138,6 +138,11 @@ def job(verb: str, unit: str) -> Ended:
     return ended
 
 
+def settled(unit: str) -> Ended:
+    """How the unit is once no job of it is left. Errors: HostError, Failed."""
+    return _after_job(unit, time.monotonic() + JOB_S)
+
+
 def _after_job(unit: str, deadline: float) -> Ended:
     """How the unit is once no job of it is left and it is not between two starts."""
     while True:

@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from .. import clock_changes, wording
+from .. import clock_changes, of_users, wording
 from ..clock_changes import RESTS, SKIPPED, TWICE, Change, Effect, Schedule
 from ..model import INFO, MED, SEVERITY_INFO, WARN, Finding, Gap, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule
 from ..readers.cron import CRONIE_CRON, DEBIAN_CRON
@@ -12,20 +12,20 @@ from ..readers.time_zone import LOCALTIME, PROCESS
 from ..readers.zone_info import Zone
 from ..text import shown
 from .jobs import command_of, place_of
-from .systemd import VENDOR
 
 FOLLOWS = 152  # revision of Debian's cron that asks for the offset every minute; older ones and cronie only when summer time begins or ends
 
 
 @rule(
     "PH-CRN-003", "Jobs in the hour that the clock skips or repeats", MED, "a job that is left out, or done twice, once a year",
-    ("cron", "time_zone", "units", "calendars", "clock"), ("processes",),
+    ("cron", "time_zone", "units", "calendars", "clock"), ("processes", "users", "user_units"),
 )
 def jobs_meet_a_change(evidence: Any, policy: Any) -> Iterator[Verdict]:
     gaps = tuple(gap for gap in evidence.time_zone.gaps if gap.source == LOCALTIME)
     gaps += tuple(gap for gap in evidence.units.gaps if ".timer" in gap.source) + evidence.calendars.gaps + evidence.cron.gaps
     if gaps:
         yield Unknown(gaps)
+    yield from of_users.unseen(evidence, timers_alone=True)
     changes = _Changes(evidence.clock.wall)
     yield from _cron(evidence, changes)
     yield from _timers(evidence, changes)
@@ -151,12 +151,13 @@ def _timers(evidence: Any, changes: _Changes) -> Iterator[Verdict]:
         resting.extend((event, effect) for effect in effects if effect.kind == RESTS)
         if not skipped:
             yield Passed()
-        elif event.timer.scheduled_in.startswith(VENDOR):
+        elif of_users.by_vendor(event.timer.scheduled_in):
             by_vendor.append((event, skipped[0]))
         else:
             yield Finding(
                 WARN, MED, Subject("unit", event.timer.id, "%s|%s|clock" % (event.timer.id, event.text)),
-                "%s (OnCalendar=%s) %s; move it out of that hour, or give it UTC as its zone." % (event.timer.id, shown(event.text), _said(skipped, name)),
+                "%s (OnCalendar=%s) %s; move it out of that hour, or give it UTC as its zone." % (
+                    wording.unit_name(evidence, event.timer.id), shown(event.text), _said(skipped, name)),
                 evidence=(Seen(shown(event.timer.scheduled_in), "OnCalendar=%s" % shown(event.text)),) + _proof(skipped, name),
                 references=("man:systemd.time(7)",),
             )
@@ -165,7 +166,7 @@ def _timers(evidence: Any, changes: _Changes) -> Iterator[Verdict]:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "timers of packages", "vendor timers|clock"),
             "%s of packages skip a run %s: a day without it is what their packagers accept." % (
-                _timers_named(by_vendor), _when(effect, event.zone_name or _local_name(evidence))),
+                _timers_named(evidence, by_vendor), _when(effect, event.zone_name or _local_name(evidence))),
             evidence=_calendar_lines(by_vendor),
             references=("man:systemd.time(7)",),
         )
@@ -174,15 +175,15 @@ def _timers(evidence: Any, changes: _Changes) -> Iterator[Verdict]:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "timers in the repeated hour", "resting timers|clock"),
             "%s rest for %s on %s, because systemd runs a time that exists twice only once (clocks of %s go %s)." % (
-                _timers_named(resting), wording.duration(float(effect.change.length)),
+                _timers_named(evidence, resting), wording.duration(float(effect.change.length)),
                 clock_changes.day(effect.runs[0]), shown(event.zone_name or _local_name(evidence)), clock_changes.told(effect.change)),
             evidence=_calendar_lines(resting),
             references=("man:systemd.time(7)",),
         )
 
 
-def _timers_named(events: Sequence[Tuple[Any, Effect]]) -> str:
-    unique = sorted({event.timer.id for event, _effect in events})
+def _timers_named(evidence: Any, events: Sequence[Tuple[Any, Effect]]) -> str:
+    unique = sorted({wording.unit_name(evidence, event.timer.id) for event, _effect in events})
     return "%s (%s)" % (wording.noun(len(unique), "timer"), wording.listed(unique, 3))
 
 

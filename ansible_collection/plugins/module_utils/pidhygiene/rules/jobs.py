@@ -5,7 +5,7 @@
 import re
 from typing import Any, Dict, Iterator, List, Tuple
 
-from .. import wording
+from .. import of_users, wording
 from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule,
 )
@@ -45,11 +45,12 @@ def given(command: str) -> str:
 
 @rule(
     "PH-CRN-001", "Runs of one job overlap", HIGH, "each run is later than the last, until nothing can be started",
-    ("job_runs", "cron", "processes", "clock"), ("units", "leftovers"),
+    ("job_runs", "cron", "processes", "clock"), ("units", "leftovers", "users", "user_units"),
 )
 def overlapping_runs(evidence: Any, policy: Any) -> Iterator[Verdict]:
     cron, table = evidence.cron, evidence.processes
     yield from _left_by_timers(evidence)
+    yield from of_users.unseen(evidence)
     if evidence.job_runs.gaps:
         yield Unknown(evidence.job_runs.gaps)
     if cron.gaps:
@@ -90,7 +91,7 @@ def _left_by_timers(evidence: Any) -> Iterator[Finding]:
     """systemd starts no unit that is active or starting, so a timer's runs overlap only by what KillMode= lets outlive them."""
     if not (evidence.has("units") and evidence.has("leftovers")):
         return
-    timers = {timer.unit: timer for timer in evidence.units.timers if timer.active is not False}
+    timers = {timer.unit: timer for timer in of_users.timers(evidence) if timer.active is not False}
     for leaving in evidence.leftovers.between_runs:
         timer = timers.get(leaving.unit.id)
         if timer is None:
@@ -100,7 +101,7 @@ def _left_by_timers(evidence: Any) -> Iterator[Finding]:
                 WARN, MED, Subject("job", timer.id, "%s|%s" % (timer.id, wording.base_name(command[0]))),
                 "%s: %d runs of %s have left \"%s\" alive, the oldest %s ago, because KillMode=%s spares it: leave KillMode= at its default, or let "
                 "the job wait for what it starts." % (
-                    timer.id, len(pids), leaving.unit.id, wording.command_line(command[0], command),
+                    wording.unit_name(evidence, timer.id), len(pids), wording.unit_name(evidence, leaving.unit.id), wording.command_line(command[0], command),
                     wording.duration(evidence.processes.age(evidence.processes.processes[pids[0]])), leaving.unit.kill_mode),
                 evidence=tuple(Seen("/proc/%d/stat" % pid, "started %s ago, parent %d" % (
                     wording.duration(evidence.processes.age(evidence.processes.processes[pid])), evidence.processes.processes[pid].ppid))

@@ -4,15 +4,15 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from .. import headroom, marks, outside, sessions, wording
+from .. import headroom, marks, of_users, outside, sessions, wording
 from ..model import (
     CRIT, FAIL, HIGH, HIGH_CONFIDENCE, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
 from ..readers.kernel_budgets import kernel_before
 from ..readers.unit_files import LIMIT_KEYS
+from ..readers.user_units import uid_of
 from ..text import shown
-from .systemd import VENDOR
 
 
 def _limit_gaps(evidence: Any) -> List[Verdict]:
@@ -205,14 +205,10 @@ def _of_users(evidence: Any) -> Iterator[Verdict]:
     """A user's manager cannot raise a limit above its own, and says nothing (src/basic/rlimit-util.c setrlimit_closest)."""
     if not evidence.has("user_units"):
         return
-    gaps = tuple(gap for gap in evidence.user_units.gaps if "remote" not in gap.reason)
-    if gaps:
-        yield Unknown(gaps)
-    if len(gaps) < len(evidence.user_units.gaps):
-        yield NotApplicable("unit files in homes on remote file systems are not read")
+    yield from of_users.unseen(evidence)
     for label in sorted(evidence.user_units.units):
         unit = evidence.user_units.units[label]
-        running, above = (_limits_of(evidence, pid) for pid in (unit.main_pid, unit.manager_pid))
+        running, above = (_limits_of(evidence, pid) for pid in (unit.main_pid, evidence.user_units.managers.get(uid_of(label))))
         for key, item in LIMIT_KEYS.items():
             setting = unit.configured.get(key)
             if setting is None or setting.meaning is None or item not in running:
@@ -237,7 +233,7 @@ def _of_users(evidence: Any) -> Iterator[Verdict]:
             )
 
 
-def _limits_of(evidence: Any, pid: int) -> Dict[str, Tuple[int, int]]:
+def _limits_of(evidence: Any, pid: Optional[int]) -> Dict[str, Tuple[int, int]]:
     detail = evidence.details.of.get(pid)
     return (detail.limits or {}) if detail is not None else {}
 
@@ -324,7 +320,7 @@ def _above_nr_open(evidence: Any) -> Iterator[Finding]:
     settings = [("every unit without its own", default)] if default is not None and default.meaning is not None else []
     settings.extend((unit.id, unit.limit_set_in("nofile")) for unit in sorted(evidence.units.units.values()))
     for who, setting in settings:
-        if setting is not None and setting.file and largest < setting.meaning.hard < UNLIMITED and not setting.file.startswith(VENDOR):
+        if setting is not None and setting.file and largest < setting.meaning.hard < UNLIMITED and not of_users.by_vendor(setting.file):
             places.setdefault((setting.file, setting.line, "%s=%s" % (setting.key, setting.value)), []).append(who)
     for (file, line, text), whom in sorted(places.items()):
         place = "%s:%d" % (file, line)

@@ -10,13 +10,13 @@ from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..of_users import by_vendor
 from ..readers.limits_conf import GROUP, HARD, LIMIT, RLIMITS, SOFT, USER, Line, class_of
 from ..readers.pam_stack import ALWAYS, NEVER, REFUSED, SOMETIMES
 from ..record import NamedTuple
 from ..text import shown
 
 NEARLY = 0.05  # of a promise: less than this missing is rounding (65535 and 65536)
-VENDOR_UNITS = ("/usr/lib/", "/lib/", "/run/systemd/generator", "/run/systemd/transient/")
 PAM_LIMITS = "pam_limits.so"
 
 
@@ -411,7 +411,7 @@ def pam_overrides_unit(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _set_by_administrator(unit: Any, item: str) -> bool:
     setting = unit.limit_set_in(item)
-    return setting is not None and not setting.file.startswith(VENDOR_UNITS)
+    return setting is not None and not by_vendor(setting.file)
 
 
 def _overridden(evidence: Any, unit: Any, detail: Any, items: Sequence[str]) -> Iterator[Verdict]:

@@ -4,7 +4,7 @@
 
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
-from .. import wording
+from .. import of_users, wording
 from ..model import (
     FAIL,
     HIGH,
@@ -31,7 +31,7 @@ from ..readers.supervision import Instance, PidFile, Stray
 from ..text import shown
 
 NEEDS = ("processes", "supervision")
-USES = ("details", "users", "units", "clock")
+USES = ("details", "users", "units", "user_units", "clock")
 CLOCK_TOLERANCE_S = 10.0  # the wall clock may have been stepped since boot
 SETTLED_S = 600.0  # uptime before which pidfiles are not judged
 DAEMON_S = 3600.0  # age from which something in a session is more than a job in progress
@@ -194,6 +194,7 @@ def pidfile_lies(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not evidence.units.manager.present:
         yield NotApplicable("systemd does not run this machine")
         return
+    yield from of_users.unseen(evidence)
     if evidence.processes.clock.boot < SETTLED_S:
         yield NotApplicable("the host has booted less than ten minutes ago")
         return
@@ -202,7 +203,7 @@ def pidfile_lies(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if lie is None:
             yield Passed()
         else:
-            yield _handing_over(file) if _names_a_successor(evidence, file) else _lying(file, lie)
+            yield _handing_over(file) if _names_a_successor(evidence, file) else _lying(evidence, file, lie)
 
 
 def _lie(evidence: Any, file: PidFile) -> Optional[str]:
@@ -219,6 +220,8 @@ def _lie(evidence: Any, file: PidFile) -> Optional[str]:
         return "names %d, which is a zombie" % file.pid
     if unit.main_pid == file.pid:
         return None
+    if wording.of_user(evidence, unit.id):  # which of its processes is the main one, his manager knows
+        return None if wording.unit_of(evidence, file.pid) == unit.id else "names %d (%s), which is none of its processes" % (file.pid, shown(process.comm))
     if table.started_at(process) > file.written + CLOCK_TOLERANCE_S:
         return "names %d, which is %s by now: the number was given again" % (file.pid, shown(process.comm))
     if unit.main_pid and unit.main_pid in table.processes and table.age(table.processes[unit.main_pid]) > CLOCK_TOLERANCE_S:
@@ -243,15 +246,19 @@ def _handing_over(file: PidFile) -> Finding:
     )
 
 
-def _lying(file: PidFile, lie: str) -> Finding:
+def _lying(evidence: Any, file: PidFile, lie: str) -> Finding:
+    name, main = wording.unit_name(evidence, file.unit.id), file.unit.main_pid or 0
+    of_user = wording.of_user(evidence, file.unit.id)
     failing = lie.endswith("zombie")
     return Finding(
         FAIL if failing else WARN, HIGH if failing else MED, Subject("unit", file.unit.id, file.unit.id + "|pidfile"),
-        "%s of %s %s; restart the unit, and drop PIDFile= where its Type= needs none." % (shown(file.path), shown(file.unit.id), lie),
+        "%s of %s %s; %s, and drop PIDFile= where its Type= needs none." % (
+            shown(file.path), shown(name), lie, wording.restart_of(evidence, file.unit.id) if of_user else "restart the unit"),
         evidence=(
             Seen(shown(file.path), "%s" % ("no number" if file.pid is None else file.pid)),
-            Seen("systemd", "MainPID=%s of %s" % (file.unit.main_pid or 0, shown(file.unit.id)))),
-        remedy=Remedy("restart", (("unit", file.unit.id),), disruptive=True),
+            Seen("/proc/*/cgroup", "%d is the first process of %s" % (main, shown(name))) if of_user else
+            Seen("systemd", "MainPID=%s of %s" % (main, shown(name)))),
+        remedy=Remedy("restart", wording.unit_parameters(evidence, file.unit.id), disruptive=True),
         references=("man:systemd.service(5)",),
     )
 
@@ -319,7 +326,7 @@ def _leaves_children(program: Any) -> Finding:
 
 @rule(
     "PH-ORP-005", "Unit members not descended from its main process", MED, "an old generation works beside the new one",
-    ("processes", "details", "units", "leftovers"), ("users",),
+    ("processes", "details", "units", "leftovers"), ("users", "user_units"),
 )
 def members_not_descended(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Where KillMode= leaves them on purpose, PH-SYS-006 tells it. A drained old generation and unlike helpers are left alone."""
@@ -329,6 +336,7 @@ def members_not_descended(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not evidence.units.manager.present:
         yield NotApplicable("systemd does not run this machine")
         return
+    yield from of_users.unseen(evidence)
     yield Passed()
     for survivor in evidence.leftovers.survivors:
         current = {survivor.commands[pid] for pid in survivor.members if pid in survivor.commands and survivor.commands[pid].arguments}
@@ -344,7 +352,8 @@ def _old_generation(evidence: Any, survivor: Any, old: List[int]) -> Finding:
     return Finding(
         FAIL, MED, Subject("unit", unit.id, unit.id + "|old generation"),
         "%s runs %s twice: %s (%s) from before its main process %d, which started %s ago; end the old generation." % (
-            shown(unit.id), shown(name), wording.noun(len(old), "process is", "processes are"), ", ".join(map(str, old[:10])), unit.main_pid,
+            shown(wording.unit_name(evidence, unit.id)), shown(name), wording.noun(len(old), "process is", "processes are"),
+            ", ".join(map(str, old[:10])), unit.main_pid,
             wording.duration(table.age(table.processes[unit.main_pid]))),
         evidence=tuple(Seen("/proc/%d/cmdline" % pid, "%s, started %s ago" % (
             wording.command_line(survivor.commands[pid].program, survivor.commands[pid].arguments),

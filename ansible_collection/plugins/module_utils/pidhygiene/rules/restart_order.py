@@ -4,28 +4,32 @@
 
 from typing import Any, Dict, Iterator, List, Set
 
-from .. import restart_plan, restarts, wording
-from ..model import FAIL, HIGH, Finding, Passed, Seen, Subject, Unknown, Verdict, rule
-from ..restart_plan import CLIENT_OF_STALE_BUS, CLIENTS, MANAGER, Danger
+from .. import of_users, restart_plan, restarts, wording
+from ..model import FAIL, HIGH, MED, WARN, Finding, Passed, Seen, Subject, Unknown, Verdict, rule
+from ..restart_plan import BUS, CLIENT_OF_STALE_BUS, CLIENTS, MANAGER, Danger
 from ..text import masked, shown
 
 
 @rule(
     "PH-DEL-006", "Unsafe restart plan", HIGH, "logind, PID 1 and the network lose the bus, and logins hang",
-    ("units", "executables", "cron", "processes", "details"),
+    ("units", "executables", "cron", "processes", "details"), ("users", "user_units"),
 )
 def unsafe_plan(evidence: Any, policy: Any) -> Iterator[Verdict]:
     gaps = evidence.cron.gaps + tuple(gap for gap in evidence.units.gaps if ".timer" in gap.source or gap.source == "systemd")
     gaps += tuple(gap for gap in evidence.executables.gaps if not gap.source.startswith("/proc/1/"))
     if gaps:
         yield Unknown(gaps)
+    yield from of_users.unseen(evidence, timers_alone=True)
     stale = {wording.unit_of(evidence, image.process.pid) or "" for image in evidence.executables.images if image.deleted and not image.container}
     running = {name for name in CLIENTS if name in evidence.units.units and evidence.units.units[name].running}
     plans = _plans(evidence)
     for job in sorted(plans):
         plan = plans[job]
         dangers = restart_plan.dangers(_steps(plan), stale, running)
-        if not dangers:
+        own = [each for each in plans[job] if wording.of_user(evidence, each.unit) and each.unit.rpartition("/")[2] in BUS]
+        if own:
+            yield _bus_of_a_user(evidence, own[0])
+        elif not dangers:
             yield Passed()
         for danger in dangers:
             yield _unsafe(job, plan, danger)
@@ -49,6 +53,15 @@ def _steps(plan: List[Any]) -> List[str]:
             lines.add(restart.line)
             steps.extend(restart_plan.steps_of(restart.line) or [restart_plan.canonical(restart.service)])
     return steps
+
+
+def _bus_of_a_user(evidence: Any, restart: Any) -> Finding:
+    return Finding(
+        WARN, MED, Subject("job", "%s: %s" % (shown(restart.job), shown(restart.unit)), "%s|bus of a user" % restart.job),
+        "%s restarts %s: his programs lose their bus, and most end with it; take it off the schedule, and let him log in anew." % (
+            shown(restart.how), shown(wording.unit_name(evidence, restart.unit))),
+        evidence=(Seen(shown(restart.source), shown(masked(restart.line))),), references=("man:dbus-daemon(1)",),
+    )
 
 
 def _unsafe(job: str, plan: List[Any], danger: Danger) -> Finding:

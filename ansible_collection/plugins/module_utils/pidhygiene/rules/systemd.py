@@ -6,16 +6,16 @@ import fnmatch
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
-from .. import marks, outside, pending, restarts, wording
+from .. import marks, of_users, outside, pending, restarts, wording
 from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
 from ..readers import cgroups
 from ..readers.unit_files import LATER_FILE, LIMIT_KEYS, SHADOWED, Ineffective, Setting, kind_of
+from ..of_users import by_vendor
 from ..text import masked, shown
 
-VENDOR = ("/usr/lib/", "/lib/", "/run/systemd/generator", "/run/systemd/transient/")  # nobody here wrote what stands there
 NO_SYSTEMD = "systemd does not run here"
 NEEDS_MARKS = "needs marks of an earlier audit"
 PIDS_MAX_LIMIT = 4194304  # kernel/cgroup/pids.c: from here on a limit is none, and systemd's write of it fails
@@ -25,12 +25,8 @@ def _bus_gaps(evidence: Any) -> Tuple[Gap, ...]:
     return tuple(gap for gap in evidence.units.gaps if gap.source == "systemd")
 
 
-def _by_vendor(path: str) -> bool:
-    return path.startswith(VENDOR)
-
-
-def _names(ids: Iterable[str], most: int = 5) -> str:
-    listed = sorted(ids)
+def _names(evidence: Any, ids: Iterable[str], most: int = 5) -> str:
+    listed = sorted(wording.unit_name(evidence, each) for each in ids)
     text = ", ".join(shown(each, 80) for each in listed[:most])
     return text + (" and %d more" % (len(listed) - most) if len(listed) > most else "")
 
@@ -40,7 +36,7 @@ def _names(ids: Iterable[str], most: int = 5) -> str:
 
 @rule(
     "PH-SYS-001", "Ineffective or misused Limit* line", HIGH, "the administrator believes it is set",
-    ("units",), ("users",),
+    ("units",), ("users", "user_units", "hierarchy"),
 )
 def ineffective_limit_line(evidence: Any, policy: Any) -> Iterator[Verdict]:
     units = evidence.units
@@ -49,22 +45,24 @@ def ineffective_limit_line(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     if units.gaps:
         yield Unknown(units.gaps)
+    yield from of_users.unseen(evidence)
     affected: Dict[Ineffective, List[Any]] = {line: [] for line in units.manager.ineffective}
-    for unit in units.units.values():
+    everyone = of_users.units(evidence)
+    for unit in everyone:
         for line in unit.ineffective:
             affected.setdefault(line, []).append(unit)
     for line in sorted(affected):
-        if not _by_vendor(line.file):
-            yield _ineffective(line, affected[line])
-    nproc = list(_misused_nproc(units))
+        if not by_vendor(line.file):
+            yield _ineffective(evidence, line, affected[line])
+    nproc = list(_misused_nproc(evidence, everyone))
     yield from nproc
-    yield Passed(max(0, len(units.units) - len(nproc) - sum(1 for unit in units.units.values() if unit.ineffective)))
+    yield Passed(max(0, len(everyone) - len(nproc) - sum(1 for unit in everyone if unit.ineffective)))
 
 
-def _ineffective(line: Ineffective, units: List[Any]) -> Finding:
+def _ineffective(evidence: Any, line: Ineffective, units: List[Any]) -> Finding:
     corrected = bool(units) and all(_set_later(unit.configured.get(line.key), line) for unit in units)
     place = line.file if not line.line else "%s:%d" % (line.file, line.line)
-    whom = _names(unit.id for unit in units) if units else "every unit"
+    whom = _names(evidence, [unit.id for unit in units]) if units else "every unit"
     message = "%s has no effect on %s: %s %s; " % (shown(place), whom, shown(_without_secret(line)), shown(line.why))
     better = _correction(line)
     if corrected:
@@ -75,7 +73,7 @@ def _ineffective(line: Ineffective, units: List[Any]) -> Finding:
         message += "correct it or delete it."
     remedy = None
     if better and units and line.key in LIMIT_KEYS:
-        remedy = Remedy("unit_limits", (("unit", units[0].id), (LIMIT_KEYS[line.key], better)))
+        remedy = Remedy("unit_limits", wording.unit_parameters(evidence, units[0].id) + ((LIMIT_KEYS[line.key], better),))
     return Finding(
         INFO if corrected else FAIL, SEVERITY_INFO if corrected else HIGH,
         Subject("file", place, "%s|%s" % (line.file, line.key or line.text)), message,
@@ -92,7 +90,7 @@ def _without_secret(line: Ineffective) -> str:
 
 def _set_later(setting: Optional[Setting], line: Ineffective) -> bool:
     """Somebody noticed: an assignment of an administrator that is read after this line is in force."""
-    if setting is None or not setting.file or _by_vendor(setting.file):
+    if setting is None or not setting.file or by_vendor(setting.file):
         return False
     if setting.file == line.file:
         return setting.line > line.line
@@ -115,29 +113,35 @@ def _correction(line: Ineffective) -> str:
     return ""
 
 
-def _misused_nproc(units: Any) -> Iterator[Finding]:
-    """RLIMIT_NPROC counts the user's tasks everywhere, so a unit cannot be limited with it."""
+def _misused_nproc(evidence: Any, units: List[Any]) -> Iterator[Finding]:
+    """RLIMIT_NPROC counts the user's tasks everywhere, so a unit cannot be limited with it.
+
+    Users' managers are given the pids controller in the unified hierarchy only: elsewhere TasksMax= does nothing in their units.
+    """
+    tasks_max_works = evidence.has("hierarchy") and evidence.hierarchy.mode == "v2"
     by_user: Dict[str, List[Any]] = {}
-    for unit in units.units.values():
+    for unit in units:
         if unit.id.endswith(".service") and unit.running:
             by_user.setdefault(unit.user or "root", []).append(unit)
-    for unit in sorted(units.units.values()):
+    for unit in units:
         setting = unit.limit_set_in("nproc")
-        if setting is None or _by_vendor(setting.file) or setting.meaning.soft == UNLIMITED:
+        if setting is None or by_vendor(setting.file) or setting.meaning.soft == UNLIMITED or (
+                wording.of_user(evidence, unit.id) and not tasks_max_works):
             continue
         user = unit.user or "root"
         others = [other.id for other in by_user.get(user, ()) if other.id != unit.id]
         if user in ("root", "0"):
             why = "root is exempt from it"
         elif others:
-            why = "it counts all tasks of user %s, those of %s too" % (shown(user), _names(others, 3))
+            why = "it counts all tasks of user %s, those of %s too" % (shown(user), _names(evidence, others, 3))
         else:
             continue
         yield Finding(
             WARN, MED, Subject("unit", unit.id, unit.id + "|LimitNPROC"),
-            "%s sets LimitNPROC=%s, which does not limit this unit: %s; set TasksMax instead." % (unit.id, shown(setting.value), why),
+            "%s sets LimitNPROC=%s, which does not limit this unit: %s; set TasksMax instead." % (
+                wording.unit_name(evidence, unit.id), shown(setting.value), why),
             evidence=(Seen("%s:%d" % (setting.file, setting.line), "LimitNPROC=%s" % setting.value), Seen("User", user)),
-            remedy=Remedy("unit_limits", (("unit", unit.id), ("tasks", setting.meaning.soft))),
+            remedy=Remedy("unit_limits", wording.unit_parameters(evidence, unit.id) + (("tasks", setting.meaning.soft),)),
             references=("man:getrlimit(2)",),
         )
 
@@ -145,7 +149,7 @@ def _misused_nproc(units: Any) -> Iterator[Finding]:
 # -- PH-SYS-002 --------------------------------------------------------------------------------------------------
 
 
-@rule("PH-SYS-002", "Drop-in loses by precedence", MED, "a setting is silently without effect", ("units",))
+@rule("PH-SYS-002", "Drop-in loses by precedence", MED, "a setting is silently without effect", ("units",), ("users", "user_units"))
 def drop_in_loses(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Layers (10-, 20-, 30-) are meant: an older file that loses to a newer one of the administrator is silent."""
     units = evidence.units
@@ -154,30 +158,33 @@ def drop_in_loses(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     if units.gaps:
         yield Unknown(units.gaps)
+    yield from of_users.unseen(evidence)
     lost: Dict[Tuple[str, int, str], List[Tuple[Any, Any, Setting]]] = {}
-    for unit in units.units.values():
+    everyone = of_users.units(evidence)
+    for unit in everyone:
         for setting in unit.configured.values():
             for loser in setting.losers:
-                if _matters(units, loser, setting):
+                if _matters(evidence, unit, loser, setting):
                     lost.setdefault((loser.file, loser.line, setting.key), []).append((unit, loser, setting))
     for place in sorted(lost):
-        yield _lost_setting(lost[place])
-    yield Passed(len(units.units))
+        yield _lost_setting(evidence, lost[place])
+    yield Passed(len(everyone))
 
 
-def _matters(units: Any, loser: Any, winner: Setting) -> bool:
-    if loser.why not in (LATER_FILE, SHADOWED) or not loser.file.startswith("/etc/") or loser.value == winner.value:
+def _matters(evidence: Any, unit: Any, loser: Any, winner: Setting) -> bool:
+    own = loser.file.startswith("/etc/") if wording.of_user(evidence, unit.id) is None else not by_vendor(loser.file)
+    if loser.why not in (LATER_FILE, SHADOWED) or not own or loser.value == winner.value:
         return False
-    if loser.why == SHADOWED and loser.by not in units.files:  # a link to /dev/null: a mask is meant
+    if loser.why == SHADOWED and of_users.file(evidence, unit, loser.by) is None:  # a link to /dev/null: a mask is meant
         return False
     by = winner.file or loser.by
-    if _by_vendor(by) or "/service.d/" in by:
+    if by_vendor(by) or "/service.d/" in by:
         return True
-    newer = units.files.get(loser.file), units.files.get(by)
+    newer = of_users.file(evidence, unit, loser.file), of_users.file(evidence, unit, by)
     return newer[0] is not None and newer[1] is not None and newer[0].mtime > newer[1].mtime
 
 
-def _lost_setting(cases: List[Tuple[Any, Any, Setting]]) -> Finding:
+def _lost_setting(evidence: Any, cases: List[Tuple[Any, Any, Setting]]) -> Finding:
     unit, loser, winner = cases[0]
     place = "%s:%d" % (loser.file, loser.line)
     if loser.why == SHADOWED:
@@ -190,22 +197,22 @@ def _lost_setting(cases: List[Tuple[Any, Any, Setting]]) -> Finding:
     return Finding(
         WARN, MED, Subject("file", place, "%s|%s" % (loser.file, winner.key)),
         "%s=%s in %s has no effect on %s: %s and %s; %s." % (
-            winner.key, shown(loser.value), shown(place), _names(case[0].id for case in cases), why, shown(now), advice),
+            winner.key, shown(loser.value), shown(place), _names(evidence, [case[0].id for case in cases]), why, shown(now), advice),
         evidence=(Seen(place, "%s=%s" % (winner.key, loser.value)),) + (
             (Seen("%s:%d" % (winner.file, winner.line), "%s=%s" % (winner.key, winner.value)),) if winner.file else ()),
-        remedy=_limit_remedy(unit, winner.key, loser.value), references=("man:systemd.unit(5)",),
+        remedy=_limit_remedy(evidence, unit, winner.key, loser.value), references=("man:systemd.unit(5)",),
     )
 
 
-def _limit_remedy(unit: Any, key: str, value: str) -> Optional[Remedy]:
+def _limit_remedy(evidence: Any, unit: Any, key: str, value: str) -> Optional[Remedy]:
     item = "tasks" if key == "TasksMax" else LIMIT_KEYS.get(key)
-    return Remedy("unit_limits", (("unit", unit.id), (item, value))) if item and value else None
+    return Remedy("unit_limits", wording.unit_parameters(evidence, unit.id) + ((item, value),)) if item and value else None
 
 
 # -- PH-SYS-003 --------------------------------------------------------------------------------------------------
 
 
-@rule("PH-SYS-003", "Pending daemon-reload", MED, "the next restart changes behaviour unexpectedly", ("units",), ("boot_id",))
+@rule("PH-SYS-003", "Pending daemon-reload", MED, "the next restart changes behaviour unexpectedly", ("units",), ("boot_id", "users", "user_units"))
 def pending_reload(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """systemd's own answer misses system.conf and files with an old time stamp: there, what the files say is compared with what it has."""
     units = evidence.units
@@ -214,32 +221,54 @@ def pending_reload(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     if units.gaps:
         yield Unknown(units.gaps)
+    yield from _unread_of_users(evidence)
     if not units.manager.answers:
         return
     told = [unit for unit in units.units.values() if unit.need_daemon_reload]
     if told:
         yield _reload_finding(
-            "needed", ["%s: NeedDaemonReload" % unit.id for unit in told], [unit.id for unit in told], WARN, HIGH_CONFIDENCE,
+            evidence, "needed", ["%s: NeedDaemonReload" % unit.id for unit in told], [unit.id for unit in told], WARN, HIGH_CONFIDENCE,
             "systemd itself says so", _live_changes(units, told))
     unseen = [unit for unit in units.units.values() if not unit.need_daemon_reload and pending.files_differ(units, unit)]
     defaults = pending.changed_defaults(units)
     if unseen or defaults:
         yield _reload_finding(
-            "unseen", ["%s: %s" % (unit.id, text) for unit in unseen for text in pending.files_differ(units, unit)] + defaults,
+            evidence, "unseen", ["%s: %s" % (unit.id, text) for unit in unseen for text in pending.files_differ(units, unit)] + defaults,
             [unit.id for unit in unseen] or ["every unit that starts"], WARN, MEDIUM_CONFIDENCE,
             "the files say other values than the manager has, and systemd does not notice", _live_changes(units, unseen))
     yield from _changed_since_marks(evidence, {unit.id for unit in told + unseen})
     yield Passed(len(units.units) - len(told) - len(unseen))
 
 
+def _unread_of_users(evidence: Any) -> Iterator[Verdict]:
+    """What their managers have is not asked: files that are newer than all that can have made them read those again."""
+    yield from of_users.unseen(evidence)
+    waiting: Dict[str, List[Tuple[Any, Tuple[str, ...]]]] = {}
+    for unit in sorted(evidence.user_units.units.values()) if evidence.has("user_units") else ():
+        paths = of_users.unread(evidence, unit)
+        if paths:
+            waiting.setdefault(unit.user, []).append((unit, paths))
+        else:
+            yield Passed()
+    for user in sorted(waiting):
+        yield Finding(
+            WARN, MED, Subject("user", user, "daemon-reload|" + user),
+            "Files of %s changed after the last start and the last reload; look at the changes, then run systemctl --user daemon-reload as user %s." % (
+                _names(evidence, [unit.id for unit, _paths in waiting[user]]), shown(user)),
+            evidence=tuple(Seen(path, "written after %s was started, and after any reload" % wording.unit_name(evidence, unit.id))
+                           for unit, paths in waiting[user] for path in paths)[:10],
+            confidence=MEDIUM_CONFIDENCE, references=("man:systemctl(1)",),
+        )
+
+
 def _reload_finding(
-    key: str, seen: List[str], ids: List[str], status: str, confidence: str, why: str, live: List[str]
+    evidence: Any, key: str, seen: List[str], ids: List[str], status: str, confidence: str, why: str, live: List[str]
 ) -> Finding:
     more = "; the reload changes at once: %s" % ", ".join(live[:3]) if live else ""
     return Finding(
         status, MED, Subject("host", "daemon-reload", "daemon-reload|" + key),
         "Files of %s changed since systemd read them (%s)%s; look at the changes, then run systemctl daemon-reload." % (
-            _names(ids), why, shown(more)),
+            _names(evidence, ids), why, shown(more)),
         evidence=tuple(Seen("systemd", each) for each in sorted(seen)[:10]), confidence=confidence,
         remedy=Remedy("restart", (("unit", "systemd"), ("how", "daemon-reload"))), references=("man:systemctl(1)",),
     )
@@ -275,7 +304,7 @@ def _changed_since_marks(evidence: Any, known: Set[str]) -> Iterator[Verdict]:
         owners = [unit.id for unit in units.units.values() if path in unit.files and unit.id not in known]
         if owners:
             yield _reload_finding(
-                "content|" + path, [path], owners, WARN, MEDIUM_CONFIDENCE,
+                evidence, "content|" + path, [path], owners, WARN, MEDIUM_CONFIDENCE,
                 "%s has other content than at the last audit and an old time stamp" % path, [])
 
 
@@ -284,7 +313,7 @@ def _changed_since_marks(evidence: Any, known: Set[str]) -> Iterator[Verdict]:
 
 @rule(
     "PH-SYS-004", "TasksMax pressure", HIGH, "the unit cannot fork",
-    ("cgroups", "details", "processes"), ("units", "zombies", "visibility"),
+    ("cgroups", "details", "processes"), ("units", "users", "user_units", "zombies", "visibility"),
 )
 def tasks_max_pressure(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Judged at the group that has the limit: one full slice is one finding, however many units are in it."""
@@ -345,6 +374,9 @@ def _stable(name: str) -> str:
 
 def _origin(evidence: Any, name: str) -> Tuple[str, str]:
     """Where the unit's TasksMax comes from: file and line, and the text."""
+    setting = of_users.tasks_max(evidence, name)
+    if setting is not None:
+        return "%s:%d" % (setting.file, setting.line), "%s=%s" % (setting.key, setting.value)
     if not evidence.has("units"):
         return "", ""
     unit = evidence.units.units.get(name)
@@ -378,7 +410,7 @@ def _fillers(evidence: Any, members: List[int]) -> str:
 
 @rule(
     "PH-SYS-005", "Kernel pids.max differs from configuration", MED, "the limit in force is not the one that is shown",
-    ("units", "cgroups"),
+    ("units", "cgroups"), ("users", "user_units"),
 )
 def pids_max_differs(evidence: Any, policy: Any) -> Iterator[Verdict]:
     units = evidence.units
@@ -402,8 +434,33 @@ def pids_max_differs(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield Unknown(unread)
         elif group is not None:
             yield Passed() if _same_tasks(group.maximum, unit.tasks_max) else _differing(evidence, unit, group)
+    yield from _pids_max_of_users(evidence)
     if units.manager.answers and not judged:
         yield NotApplicable("the pids controller is not in use for units here: TasksMax= has no effect")
+
+
+def _pids_max_of_users(evidence: Any) -> Iterator[Verdict]:
+    """Only what their files set: the default of a user's manager may be another one."""
+    yield from of_users.unseen(evidence)
+    machine = evidence.units.manager.machine_tasks
+    for unit in sorted(evidence.user_units.units.values()) if evidence.has("user_units") and machine is not None else ():
+        setting = of_users.tasks_max(evidence, unit.id)
+        group = evidence.cgroups.groups.get(unit.control_group)
+        if setting is None or group is None or unit.delegate or of_users.unread(evidence, unit):
+            continue  # files that wait for a reload: PH-SYS-003
+        wanted, mount = setting.meaning.resolve(machine), evidence.cgroups.hierarchy.pids_mount or ""
+        if _same_tasks(group.maximum, wanted):
+            yield Passed()
+            continue
+        place, user = "%s:%d" % (setting.file, setting.line), shown(unit.user)
+        yield Finding(
+            WARN, MED, Subject("unit", unit.id, unit.id + "|pids.max"),
+            "%s may have %s tasks in the kernel, but TasksMax=%s in %s means %s: the file is newer, or the kernel's value was written by hand; "
+            "run systemctl --user daemon-reload as user %s, which writes the configured value." % (
+                wording.unit_name(evidence, unit.id), _tasks(group.maximum), shown(setting.value), shown(place), _tasks(wanted), user),
+            evidence=(Seen(mount + group.path + "/pids.max", _tasks(group.maximum)), Seen(place, "TasksMax=%s" % setting.value)),
+            confidence=MEDIUM_CONFIDENCE, references=("man:systemd.resource-control(5)",),
+        )
 
 
 def _same_tasks(one: int, other: int) -> bool:
@@ -431,10 +488,13 @@ def _differing(evidence: Any, unit: Any, group: Any) -> Finding:
 
 @rule(
     "PH-SYS-006", "KillMode leaves processes behind", HIGH, "duplicates after a crash or restart",
-    ("units", "leftovers", "processes", "details"),
+    ("units", "leftovers", "processes", "details"), ("users", "user_units"),
 )
 def kill_mode_leaves_processes(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    """Many vendors ship KillMode=process: that alone is information, real leftovers warn, leftovers that run twice fail."""
+    """Many vendors ship KillMode=process: that alone is information, real leftovers warn, leftovers that run twice fail.
+
+    In units of users' managers a vendor's KillMode= spares what people started from their desktop: there, only what runs twice counts.
+    """
     units = evidence.units
     if not units.manager.present:
         yield NotApplicable(NO_SYSTEMD)
@@ -442,25 +502,29 @@ def kill_mode_leaves_processes(evidence: Any, policy: Any) -> Iterator[Verdict]:
     gaps = _bus_gaps(evidence) + evidence.processes.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
     if gaps:
         yield Unknown(gaps)
+    yield from of_users.unseen(evidence)
     quiet = []
     for leaving in evidence.leftovers.units:
-        if leaving.left and not _allowed(leaving.unit.id, policy["units.leftovers_allowed"]):
-            yield _left_behind(evidence, leaving)
+        twice = _running_twice(leaving)
+        meant = not twice and wording.of_user(evidence, leaving.unit.id) and by_vendor(_kill_mode_source(leaving.unit))
+        if leaving.left and not meant and not _allowed(leaving.unit.id, policy["units.leftovers_allowed"]):
+            yield _left_behind(evidence, leaving, twice)
         else:
             quiet.append(leaving.unit)
     if quiet:
         yield Finding(
             INFO, SEVERITY_INFO, Subject("host", "KillMode"),
             "%s stop without their children (KillMode=%s): what these started survives a restart; nothing unwanted is left over now." % (
-                _names(unit.id for unit in quiet), " or ".join(sorted({unit.kill_mode for unit in quiet}))),
+                _names(evidence, [unit.id for unit in quiet]), " or ".join(sorted({unit.kill_mode for unit in quiet}))),
             evidence=tuple(Seen(_kill_mode_source(unit), "%s: KillMode=%s" % (unit.id, unit.kill_mode)) for unit in quiet[:10]),
             references=("man:systemd.kill(5)",),
         )
-    yield Passed(len(units.units) - len(evidence.leftovers.units))
+    yield Passed(len(of_users.units(evidence)) - len(evidence.leftovers.units))
 
 
 def _allowed(unit: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch.fnmatchcase(unit, pattern) for pattern in patterns)
+    """Units of users by their own name, or with the way to them."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in (unit, unit.rpartition("/")[2]))
 
 
 def _kill_mode_source(unit: Any) -> str:
@@ -468,13 +532,17 @@ def _kill_mode_source(unit: Any) -> str:
     return "%s:%d" % (setting.file, setting.line) if setting is not None and setting.file else "systemd"
 
 
-def _left_behind(evidence: Any, leaving: Any) -> Finding:
-    unit, table = leaving.unit, evidence.processes
+def _running_twice(leaving: Any) -> List[str]:
+    """Programs of what is left over that a present member runs with the same arguments."""
     current = {leaving.commands[pid] for pid in leaving.members if pid in leaving.commands}
-    twice = sorted({
+    return sorted({
         wording.base_name(leaving.commands[pid].program) for pid in leaving.left
         if pid in leaving.commands and leaving.commands[pid].arguments and leaving.commands[pid] in current
     })
+
+
+def _left_behind(evidence: Any, leaving: Any, twice: List[str]) -> Finding:
+    unit, table = leaving.unit, evidence.processes
     programs: Dict[str, int] = {}
     for pid in leaving.left:
         programs[table.processes[pid].comm] = programs.get(table.processes[pid].comm, 0) + 1
@@ -484,13 +552,14 @@ def _left_behind(evidence: Any, leaving: Any) -> Finding:
         FAIL if twice else WARN, HIGH if twice else MED, Subject("unit", unit.id, unit.id + "|leftovers"),
         "%s has %s from before its last start (%s, up to %s old), because KillMode=%s leaves children behind%s; "
         "end the old ones, and set KillMode=mixed where the unit's jobs need not survive a restart." % (
-            unit.id, wording.noun(len(leaving.left), "process", "processes"), wording.counted(ranked),
+            wording.unit_name(evidence, unit.id), wording.noun(len(leaving.left), "process", "processes"), wording.counted(ranked),
             wording.duration(table.age(table.processes[leaving.left[0]])), unit.kill_mode,
             ": %s now runs twice" % shown(", ".join(twice)) if twice else ""),
         evidence=tuple(Seen("/proc/%d/stat" % pid, "%s, started %s before the main process %d" % (
             _command(leaving, pid, table), wording.duration((started - table.processes[pid].start) / float(table.machine.ticks_per_second)),
             unit.main_pid)) for pid in leaving.left[:5]) + (Seen(_kill_mode_source(unit), "KillMode=%s" % unit.kill_mode),),
-        confidence=MEDIUM_CONFIDENCE, remedy=Remedy("dedupe", (("unit", unit.id),), disruptive=True), references=("man:systemd.kill(5)",),
+        confidence=MEDIUM_CONFIDENCE, remedy=Remedy("dedupe", wording.unit_parameters(evidence, unit.id), disruptive=True),
+        references=("man:systemd.kill(5)",),
     )
 
 
@@ -504,7 +573,7 @@ def _command(leaving: Any, pid: int, table: Any) -> str:
 
 @rule(
     "PH-SYS-007", "Restarts nobody chose", MED, "a crash loop or a forgotten timer looks like a healthy service",
-    ("units",), ("boot_id", "cron"),
+    ("units",), ("boot_id", "cron", "users", "user_units"),
 )
 def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
     units = evidence.units
@@ -513,6 +582,9 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
         return
     if units.gaps:
         yield Unknown(units.gaps)
+    yield from of_users.unseen(evidence)
+    if evidence.has("user_units") and evidence.user_units.units:
+        yield NotApplicable("restart counts of users' units: only their managers know them, who are not asked")
     before = evidence.previous.get("restarts") if marks.same_boot(evidence) else None
     if not isinstance(before, dict):
         yield NotApplicable("growth of restart counts " + NEEDS_MARKS)
@@ -524,7 +596,7 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield _restarted(unit, before, policy)
     for restart in restarts.scheduled(evidence):
         if not restart.owner and not _owned(restart.service, policy):
-            yield _inventory(restart)
+            yield _inventory(evidence, restart)
 
 
 def _restarted(unit: Any, before: Optional[Dict[str, int]], policy: Any) -> Verdict:
@@ -549,10 +621,10 @@ def _owned(service: str, policy: Any) -> bool:
     return _allowed(service, policy["restarts.owned"]) or _allowed(unit, policy["restarts.owned"])
 
 
-def _inventory(restart: Any) -> Finding:
+def _inventory(evidence: Any, restart: Any) -> Finding:
     return Finding(
         INFO, LOW, Subject("job", "%s: %s" % (restart.job, restart.unit)),
         "%s restarts %s on schedule, and no owner is named in restarts.owned; name one, or find out what the restart hides." % (
-            shown(restart.how), shown(restart.unit)),
+            shown(restart.how), shown(wording.unit_name(evidence, restart.unit))),
         evidence=(Seen(restart.source, masked(restart.line)),), confidence=MEDIUM_CONFIDENCE,
     )

@@ -5,7 +5,7 @@
 import fnmatch
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import headroom, leak, marks, outside, restarts, wording
+from .. import headroom, leak, marks, of_users, outside, restarts, wording
 from ..model import (
     CRIT,
     FAIL,
@@ -314,7 +314,7 @@ def _on_schedule(evidence: Any, unit: Optional[str], interval_s: float, instead_
 
 @rule(
     "PH-ZMB-007", "Periodic restart hides a leak", MED, "the next change of load breaks it",
-    NEEDS + ("cron",), USES + ("units",),
+    NEEDS + ("cron",), USES + ("units", "user_units"),
 )
 def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
     leaking: Dict[str, Brood] = {}
@@ -326,6 +326,8 @@ def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Unknown(evidence.cron.gaps)
     if leaking and evidence.has("units") and evidence.units.gaps:
         yield Unknown(evidence.units.gaps)
+    if leaking:
+        yield from of_users.unseen(evidence)
     for restart in restarts.scheduled(evidence):
         hidden = leaking.get(_without_suffix(restart.service))
         yield Passed() if hidden is None else _hidden_leak(evidence, policy, restart, hidden)
@@ -352,16 +354,16 @@ def _hidden_leak(evidence: Any, policy: Any, restart: Any, brood: Brood) -> Verd
     rate = leak.of_brood(evidence, brood)
     unit, interval_s = wording.unit_of(evidence, brood.parent.pid), 0.0
     every = " every %s" % wording.duration(restart.interval_s) if restart.interval_s is not None else ""
-    status, message = WARN, "%s restarts %s%s to hide a leak of zombies" % (shown(restart.job), shown(restart.service), every)
-    if restart.job == restart.service:
-        message = "RuntimeMaxSec= restarts %s%s to hide a leak of zombies" % (shown(restart.service), every)
+    job, service = shown(wording.unit_name(evidence, restart.job)), shown(wording.unit_name(evidence, restart.service))
+    status, message = WARN, "%s restarts %s%s to hide a leak of zombies" % (
+        "RuntimeMaxSec=" if restart.job == restart.service else job, service, every)
     if budget is not None and rate is not None:
         days = (budget.limit - budget.used + brood.persistent) / rate.per_day
         message += ": at %.0f a day the limit (%s) is reached in %s" % (rate.per_day, budget.text(), wording.duration(86400 * days))
         if restart.interval_s is not None and restart.interval_s > 0.5 * 86400 * days:
             status, message = FAIL, message + ", less than twice the interval"
             interval_s = _safe_interval(budget, brood, rate)
-    names = (restart.service, restart.unit, _without_suffix(restart.service) + ".service")
+    names = (restart.service, restart.unit, _without_suffix(restart.service) + ".service", restart.unit.rpartition("/")[2])
     if status == WARN and (restart.owner or any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in policy["restarts.owned"])):
         return Passed()
     return Finding(

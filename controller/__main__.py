@@ -1,6 +1,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results; ``plan DIR [-o PLAN]``: what would repair it;
+"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results;
+``plan RESULT|DIR ... [-o PLAN]``: what would repair it;
 ``ingest``, ``runs``, ``prune``: the store that remembers.
 
 Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong usage, 100 findings at or above it.
@@ -42,13 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--title", default="pidhygiene", help="of the page")
     report.set_defaults(run=_report)
     plan = commands.add_parser("plan", help="a reviewable plan that repairs what was found", description="Writes a plan; changes nothing.")
-    plan.add_argument("folder", type=Path, metavar="DIR", help="folder that audit.yml wrote")
+    plan.add_argument("places", type=Path, metavar="RESULT|DIR", nargs="+", help="results of pidhygiene check --format json, or folders that audit.yml wrote")
     plan.add_argument("-o", "--output", type=Path, metavar="PLAN", help="the plan file (default: standard output)")
     plan.add_argument("--rule", action="append", default=[], metavar="ID", help="repair only what this rule or pattern found; may be repeated")
     plan.add_argument("--host", action="append", default=[], metavar="NAME", help="only this host or pattern; may be repeated")
     plan.add_argument("--policy", type=Path, metavar="FILE", help="policy in YAML: its quorum groups are never taken below their majority")
     plan.add_argument("--ticket", default="", help="id of the change, carried in the plan")
     plan.add_argument("--owner", default="", help="who answers for restarts on schedule; without one the next audit says that nobody does")
+    plan.add_argument("--reboot-at", default="", metavar="WHEN", help="let hosts that need it reboot: +30, 03:30, 2027-03-31T02:30:00Z")
     plan.set_defaults(run=_plan)
     storing.add_to(commands)
     comparing.add_to(commands)
@@ -73,7 +75,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     try:
         policy = plan.policy(options.policy) if options.policy else None
-        document = plan.make(options.folder, options.rule, options.host, options.ticket, policy=policy, owner=options.owner)
+        document = plan.make(options.places, options.rule, options.host, options.ticket, policy=policy, owner=options.owner, reboot_at=options.reboot_at)
     except (plan.NothingToPlan, plan.BadPolicy) as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
         return BROKEN if isinstance(error, plan.NothingToPlan) else USAGE

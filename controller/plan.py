@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import fnmatch
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 from pidhygiene.policy import Policy, PolicyError
@@ -31,21 +32,42 @@ class BadPolicy(Exception):
     """The policy cannot be read, or has mistakes. The text says which."""
 
 
-def make(place: Path, rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None,
-         policy: Policy | None = None, owner: str = "") -> dict[str, Any]:
-    """The plan for the last results in the folder. Errors: NothingToPlan, OSError.
+def make(places: Sequence[Path], rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None,
+         policy: Policy | None = None, owner: str = "", reboot_at: str = "") -> dict[str, Any]:
+    """The plan for these results, and the last ones in these folders. Errors: NothingToPlan, OSError.
 
     Hosts that are not asked for are not repaired, but known: they vote in their quorum groups as they were audited.
     """
-    entries = list(folder.entries(place))
-    results = {entry.host: entry.document for entry in entries if entry.document["schema"] == folder.RESULT}
-    missing = {entry.host: "was not audited (%s)" % entry.document.get("outcome") for entry in entries if entry.host not in results}
-    missing.update((host, "was not audited") for host in (folder.run(place) or {"hosts": {}})["hosts"] if host not in results and host not in missing)
+    results: dict[str, dict[str, Any]] = {}
+    missing: dict[str, str] = {}
+    for place in places:
+        for host, document in _documents(place):
+            if document["schema"] != folder.RESULT:
+                missing.setdefault(host, "was not audited (%s)" % document.get("outcome"))
+            elif results.setdefault(host, document) is not document:
+                raise NothingToPlan("%s has a second result of %s: name one of them" % (place, host))
+        targeted = (folder.run(place) or {"hosts": {}})["hosts"] if place.is_dir() else {}
+        missing.update((host, "was not audited") for host in targeted if host not in results and host not in missing)
     wanted = [host for host in results if not hosts or any(fnmatch.fnmatchcase(host, pattern) for pattern in hosts)]
     if not wanted:
-        raise NothingToPlan("%s holds no result%s: run audit.yml first" % (place, " of %s" % ", ".join(hosts) if hosts else ""))
+        raise NothingToPlan("%s: no result%s there; run audit.yml, or pidhygiene check --format json, first" % (
+            ", ".join(map(str, places)), " of %s" % ", ".join(hosts) if hosts else ""))
+    absent = {host: why for host, why in missing.items() if host not in results}
     return plan.make(list(results.items()), time.time() if now is None else now, ticket,
-                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules), policy, missing, wanted, owner)
+                     lambda rule: not rules or any(fnmatch.fnmatchcase(rule, pattern) for pattern in rules), policy, absent, wanted, owner, reboot_at)
+
+
+def _documents(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Results and attempts. In a report folder a host is called as the run called it, else as it calls itself. Errors: NothingToPlan, OSError."""
+    if place.is_dir():
+        yield from ((entry.host, entry.document) for entry in folder.entries(place))
+        return
+    try:
+        document = folder.load(place)
+    except folder.NotAResult as error:
+        raise NothingToPlan("%s is no result: %s" % (place, error)) from error
+    inside = place.resolve().parent.name == folder.RESULTS and place.suffix == ".json"
+    yield unquote(place.stem) if inside else str(document["host"].get("name") or place.stem), document
 
 
 def policy(path: Path) -> Policy:

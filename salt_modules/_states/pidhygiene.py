@@ -55,6 +55,22 @@ def kernel_limits(name, values=None, ensure="present"):
     return _done(name, BY_NAME["kernel_limits"], {"values": values, "state": ensure})
 
 
+def pam_limits_entry(name, service=None, other_way_in=False, ensure="present"):
+    """
+    Sessions of a service run pam_limits, by a profile for ``pam-auth-update``; a session that can no longer be opened brings the old files back.
+
+    name
+        The service of PAM, as ``sshd``, unless ``service`` says it.
+
+    other_way_in
+        There is another way in than the one this comes by, as a console, and it was tried.
+
+    ensure
+        ``present``; ``absent`` takes the profile out again.
+    """
+    return _done(name, BY_NAME["pam_limits_entry"], {"service": service or name, "other_way_in": other_way_in, "state": ensure})
+
+
 def pam_limits_line(name, domain=None, type=None, item=None, value=None, instead_of=None, file=None, ensure="present"):
     """
     A line of limits.conf that the next session of its users really gets.
@@ -209,6 +225,47 @@ def scheduled_restart(name, unit=None, calendar=None, interval=None, spread_s=0,
     return _done(name, BY_NAME["scheduled_restart"], {
         "unit": unit or name, "calendar": calendar, "interval": interval, "spread_s": spread_s, "owner": owner, "reason": reason,
         "take_over": take_over, "restart_protected": restart_protected, "accept_pending": accept_pending, "state": ensure})
+
+
+def reboot(name, when=None, wall_message="Scheduled reboot", ensure="present"):
+    """
+    A reboot at a chosen time, with a warning, when a finding of an audit asks for it.
+
+    name
+        Any name of the state.
+
+    when
+        In so many minutes (``+30``), at the next ``03:30`` of the minion's own time, or at a date in UTC (``2027-03-31T02:30:00Z``).
+
+    wall_message
+        What those who are logged in read.
+
+    ensure
+        ``present``; ``absent`` cancels, but only what this state has scheduled.
+    """
+    return _done(name, BY_NAME["reboot"], {"when": when, "wall_message": wall_message, "state": ensure})
+
+
+def sessions(name, end="leaked", sessions=None, batch=1000, accept_pending=False):
+    """
+    Ended sessions leave systemd-logind, empty session scopes leave systemd.
+
+    name
+        Any name of the state.
+
+    end
+        ``leaked``: sessions that have ended and are kept; ``empty scopes``: session scopes in which no process is left.
+
+    sessions
+        Only these, by their ids; named so, sessions in which somebody works are ended, too, but never the one that this runs in.
+
+    batch
+        At most so many at once.
+
+    accept_pending
+        Reload systemd although files of others wait for a reload, too.
+    """
+    return _done(name, BY_NAME["sessions"], {"end": end, "sessions": sessions, "batch": batch, "accept_pending": accept_pending})
 
 
 def time_zone(name, restart="cached", ensure="present"):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from doors import BIN, REPOSITORY, Run, succeeded
 
 
@@ -62,6 +63,29 @@ def test_the_report_of_results_that_the_command_line_wrote(run: Run, installed: 
     report = succeeded(run(sys.executable, "-m", "pidhygiene.controller", "report", "results", "-o", "page.html", PYTHONPATH=str(installed)))
     assert "2 targeted · 2 audited" in report.stdout
     assert "<h1>" in (tmp_path / "page.html").read_text()
+
+
+def test_a_plan_from_what_the_command_line_wrote(run: Run, installed: Path, tmp_path: Path) -> None:
+    """By the main command; a result of its own, a folder, one host twice, no result at all, and a host without the operator's part."""
+    found = succeeded(run(installed / "bin/pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(installed))).stdout
+    remedy = {"state": "kernel_limits", "parameters": {"values": {"kernel.pid_max": 65536}}, "disruptive": False}
+    result = dict(json.loads(found), findings=[dict(rule="PH-PID-003", title="t", status="warn", severity="MED", subject={"type": "host", "id": "x"}, message="m",
+                                                    evidence=[], fingerprint="f", waiver=None, remedy=remedy)])
+    name = result["host"]["name"]
+    (tmp_path / "r.json").write_text(json.dumps(result))
+    done = succeeded(run(installed / "bin/pidhygiene", "plan", "r.json", "-o", "plan.yml", "--ticket", "T-1", "--reboot-at", "+30", PYTHONPATH=str(installed)))
+    assert f"{name}: 1 step, 0 findings left to people" in done.stdout and "Plan: plan.yml" in done.stdout
+    written = yaml.safe_load((tmp_path / "plan.yml").read_text())
+    assert written["ticket"] == "T-1" and written["hosts"][name]["steps"][0]["parameters"] == remedy["parameters"]
+    (tmp_path / "report" / "results").mkdir(parents=True)
+    (tmp_path / "report" / "results" / "web%2F1.json").write_text(json.dumps(result))
+    for places in (["report"], ["report/results/web%2F1.json"]):
+        assert list(yaml.safe_load(succeeded(run(installed / "bin/pidhygiene", "plan", *places, PYTHONPATH=str(installed))).stdout)["hosts"]) == ["web/1"]
+    for arguments, words in ((["r.json", "r.json"], "second result"), (["plan.yml"], "is no result"), (["r.json", "--host", "b*"], "no result of b*")):
+        refused = run(installed / "bin/pidhygiene", "plan", *arguments, PYTHONPATH=str(installed))
+        assert refused.returncode == 1 and words in refused.stderr and "Traceback" not in refused.stderr, refused
+    bare = run("/usr/bin/python3", "-S", "-m", "pidhygiene", "plan", "r.json", PYTHONPATH=str(installed))
+    assert bare.returncode == 1 and "pip install 'pidhygiene[controller]'" in bare.stderr and "Traceback" not in bare.stderr
 
 
 @pytest.mark.parametrize("arguments, status", [(["report", "/nonexistent"], 1), (["report"], 2), (["reprot", "x"], 2), ([], 2)])

@@ -145,14 +145,14 @@ def push_adapters(host: Machine) -> None:
 ANSWERS = """
 import importlib, json, sys
 from pidhygiene.remedies import apply
-from pidhygiene.remedies.model import Refused
+from pidhygiene.remedies.model import Failed, Refused
 remedy = importlib.import_module("pidhygiene.remedies." + sys.argv[1]).REMEDY
 said = []
 for given in json.loads(sys.argv[2]):
     try:
         said.append("done: %s" % (apply.apply(remedy, given),))
-    except Refused as error:
-        said.append("Refused: %s" % error)
+    except (Failed, Refused) as error:
+        said.append("%s: %s" % (type(error).__name__, error))
 print(json.dumps(said))
 """
 

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from ..auditing import check, of_rule, only
+from ..test_kernel_oddities import TRACED, running
 from ..test_supervised_trees import minions, supervise, wait_for_minions
-from .doors import Door, everything, unchanged
+from .doors import Door, answers, everything, unchanged
 
 LEAK = Path(__file__).parents[1] / "leaking_agent.py"
+
+
+REAPS = """
+import os, signal, time
+def reap(*_args):
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+signal.signal(signal.SIGCHLD, reap)
+for number in range(25):
+    if os.fork() == 0:
+        while not os.path.exists("/run/let-go"):
+            time.sleep(0.1)
+        os._exit(0)
+open("/run/ready", "w").close()
+while True:
+    time.sleep(1000)
+"""
 
 
 def bad(door: Door, *rules: str) -> list[str]:
@@ -44,6 +66,38 @@ def test_zombies_go_with_their_parent(door: Door) -> None:
     assert host.pid_of("backup") != pid and bad(door, "PH-ZMB-001") == []
     again = door.apply("reap", **remedy["parameters"])
     assert again.ok and not again.changed, again
+
+
+def test_zombies_of_a_stopped_parent_and_of_a_tracer(door: Door) -> None:
+    """Continued, the one reaps them itself; without its tracer, so does the other's parent, or init after that."""
+    host = door.host
+    host.write("/opt/reaps", REAPS)
+    host.run(["systemd-run", "--unit=pool", "python3", "/opt/reaps"])
+    host.shell("until [ -e /run/ready ]; do sleep 0.1; done")
+    pid = host.pid_of("pool")
+    host.run(["kill", "-STOP", str(pid)])
+    host.write("/run/let-go", "")
+    with running(host, "traced", TRACED, settle=5):
+        host.write("/root/policy.json", '{"zombies": {"young_parent": 0}}')
+        deadline = time.monotonic() + 60
+        while True:  # zombies count from the age of five seconds on
+            result = check(host, "--policy", "/root/policy.json", "--rule", "PH-ZMB-*")
+            if all(of_rule(result, rule) for rule in ("PH-ZMB-001", "PH-ZMB-004")) or time.monotonic() > deadline:
+                break
+        stopped, traced = only(result, "PH-ZMB-001", "warn")["remedy"], only(result, "PH-ZMB-004", "warn")["remedy"]
+        zombie, tracer = map(int, host.read("/run/traced").split())
+        assert stopped == {"state": "reap", "parameters": {"mode": "continue", "parent": pid}, "disruptive": False}
+        assert traced["parameters"] == {"mode": "detach", "tracer": tracer}
+        before = everything(host)
+        assert door.look("reap", **stopped["parameters"]).differences == {f"process {pid} (python3)": ("stopped", "continued")}
+        assert door.look("reap", **traced["parameters"]).changed
+        unchanged(host, before)
+        for remedy in (stopped, traced):
+            applied = door.apply("reap", **remedy["parameters"])
+            assert applied.ok and applied.changed, applied
+        assert "changed=False" in answers(host, "reap", [stopped["parameters"]])[0]
+        assert host.pid_of("pool") == pid and bad(door, "PH-ZMB-001", "PH-ZMB-004") == []
+        assert not host.shell(f"grep -s State:.T /proc/{pid}/status || true") and host.run(["test", "-e", f"/proc/{tracer}/fd/0"], check=False).returncode
 
 
 def test_the_leaked_tree_ends_and_the_managed_one_stays(door: Door) -> None:

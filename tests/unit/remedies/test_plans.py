@@ -44,10 +44,20 @@ def test_two_values_for_one_limit_are_not_mixed() -> None:
 
 
 def test_what_no_step_repairs_is_left_to_people_with_the_reason() -> None:
-    entry = made(finding("PH-A", None), finding("PH-B", {"state": "reboot", "parameters": {}, "disruptive": True}),
+    entry = made(finding("PH-A", None), finding("PH-B", {"state": "fix", "parameters": {}, "disruptive": True}),
                  finding("PH-C", {"state": "unit_limits", "parameters": {"unit": "a.service"}, "disruptive": False}))["hosts"]["web1"]
     assert entry["steps"] == [] and [each["rule"] for each in entry["left"]] == ["PH-A", "PH-B", "PH-C"]
     assert "no remedy is known" in entry["left"][0]["why"] and "by hand" in entry["left"][1]["why"] and "which value" in entry["left"][2]["why"]
+
+
+def test_a_reboot_needs_a_time_and_comes_last() -> None:
+    needs = [finding(rule, {"state": "reboot", "parameters": {}, "disruptive": True}) for rule in ("PH-DEL-004", "PH-DEL-007")]
+    entry = made(*needs)["hosts"]["web1"]
+    assert entry["steps"] == [] and all("--reboot-at" in each["why"] for each in entry["left"])
+    entry = made(*needs, finding("PH-LIM-003", limits("a.service", nofile="5")), reboot_at="03:30")["hosts"]["web1"]
+    assert entry["left"] == [] and [(step["remedy"], len(step["because"])) for step in entry["steps"]] == [("unit_limits", 1), ("reboot", 2)]
+    assert entry["steps"][1]["parameters"] == {"when": "03:30"} and entry["steps"][1]["disruptive"]
+    plan.check(made(*needs, reboot_at="03:30"))
 
 
 def test_a_users_own_units_are_left_to_the_user() -> None:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: check, snapshot, explain, rules, remedies. Standard library only; runs as ``pidhygiene`` or ``python -m pidhygiene``.
+"""The command line: check, snapshot, explain, rules, remedies, plan. Standard library only; runs as ``pidhygiene`` or ``python -m pidhygiene``.
 
 Exit status: 0 nothing at or above the gate, 1 the tool itself failed, 2 wrong usage, 100 findings at or above the gate.
 """
@@ -32,6 +32,7 @@ EXAMPLES = """examples:
   pidhygiene explain 4711                   what refuses the next fork of process 4711
   pidhygiene explain nginx.service          the same for a unit, with the origin of its limits
   pidhygiene rules show PH-ZMB-001          what a rule checks, when it stays silent, how to fix what it finds
+  pidhygiene plan r.json -o plan.yml        what would repair it, to be read and then applied through Ansible or Salt
   pidhygiene snapshot host.json.gz          record this host; check --snapshot host.json.gz judges it anywhere
 """
 
@@ -122,9 +123,19 @@ def _parser() -> argparse.ArgumentParser:
 
     remedies = commands.add_parser("remedies", help="list the remedies, or what one of them takes",
                                    description="The modules of the Ansible collection (pidhygiene.host.NAME) and the states of Salt (pidhygiene.NAME).")
-    remedies.add_argument("name", metavar="NAME", nargs="?", help="unit_limits: show its parameters")
+    remedies.add_argument("name", metavar="NAME", nargs="?", help="unit_limits: show its parameters; container_advice: settings for containers, by runtime")
     remedies.add_argument("--format", choices=("text", "json"), default="text")
     remedies.set_defaults(run=_remedies)
+
+    plan = commands.add_parser("plan", help="a reviewable plan that repairs what audits found",
+                               description="Writes a plan; changes nothing. Needs pidhygiene[controller].")
+    plan.add_argument("places", metavar="RESULT|DIR", nargs="+", help="results of pidhygiene check --format json, or folders that audit.yml wrote")
+    plan.add_argument("-o", "--output", metavar="PLAN", help="the plan file (default: standard output)")
+    for name, metavar, text in (("--rule", "ID", "repair only what this rule or pattern found"), ("--host", "NAME", "only this host or pattern")):
+        plan.add_argument(name, metavar=metavar, action="append", default=[], help=text + "; may be repeated")
+    plan.add_argument("--ticket", metavar="ID", default="", help="id of the change, carried in the plan")
+    plan.add_argument("--reboot-at", metavar="WHEN", default="", help="let hosts that need it reboot: +30, 03:30, 2027-03-31T02:30:00Z")
+    plan.set_defaults(run=_plan)
     return parser
 
 
@@ -292,6 +303,13 @@ def _remedies(options: argparse.Namespace) -> int:
     from . import terminal
     from .remedies.catalogue import BY_NAME, REMEDIES
 
+    if options.name == "container_advice":
+        from .remedies import container_advice
+
+        settings = [list(row) for row in container_advice.table()]
+        lines = [json.dumps(settings, indent=1)] if options.format == "json" else terminal.table(settings, terminal.style_for(sys.stdout))
+        _write("\n".join(lines) + "\n")
+        return OK
     if options.name and options.name not in BY_NAME:
         raise Failure("there is no remedy %r; pidhygiene remedies lists them" % options.name)
     chosen = [BY_NAME[options.name]] if options.name else list(REMEDIES)
@@ -305,6 +323,24 @@ def _remedies(options: argparse.Namespace) -> int:
                  for each in chosen[0].parameters]
     _write("\n".join(terminal.table(rows, terminal.style_for(sys.stdout))) + "\n")
     return OK
+
+
+NO_CONTROLLER = ("plans are made on the operator's side, by a part that is not installed here (%s): pip install 'pidhygiene[controller]' "
+                 "with Python 3.10 or newer, or make plan in a checkout")
+
+
+def _plan(options: argparse.Namespace) -> int:
+    import importlib
+
+    try:
+        controller: Any = importlib.import_module("pidhygiene.controller.__main__")
+        importlib.import_module("yaml")
+    except (ImportError, SyntaxError) as error:  # the engine runs on older Pythons
+        raise Failure(NO_CONTROLLER % error)
+    words = ["--ticket=" + options.ticket, "--reboot-at=" + options.reboot_at] + ([] if options.output is None else ["--output=" + options.output])
+    words += ["--rule=" + each for each in options.rule] + ["--host=" + each for each in options.host]
+    status: int = controller.main(["plan"] + words + ["--"] + list(options.places))
+    return status
 
 
 def _write(text: str) -> None:

@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every remedy, listed explicitly."""
 
-from . import dedupe, kernel_limits, pam_limits_line, reap, restart, scheduled_restart, time_zone, unit_limits
+from . import dedupe, kernel_limits, pam_limits_entry, pam_limits_line, reap, reboot, restart, scheduled_restart, sessions, time_zone, unit_limits
 
 REMEDIES = (
     kernel_limits.REMEDY,
     pam_limits_line.REMEDY,
+    pam_limits_entry.REMEDY,
     scheduled_restart.REMEDY,
     time_zone.REMEDY,
     unit_limits.REMEDY,
     reap.REMEDY,
     dedupe.REMEDY,
     restart.REMEDY,
+    sessions.REMEDY,
+    reboot.REMEDY,
 )
 
 BY_NAME = {remedy.name: remedy for remedy in REMEDIES}

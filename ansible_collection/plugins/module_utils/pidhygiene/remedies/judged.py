@@ -12,12 +12,12 @@ from ..policy import Policy
 from ..rules.catalogue import select
 
 
-def findings(host: Host, rules: Sequence[str], more: Sequence[str] = ()) -> Tuple[Evidence, List[Finding]]:
+def findings(host: Host, rules: Sequence[str], more: Sequence[str] = (), statuses: Sequence[str] = (WARN, FAIL)) -> Tuple[Evidence, List[Finding]]:
     """The evidence, and what these rules warn of or fail for. ``more``: further evidence by name."""
     chosen = select(rules)
     evidence = gather(host, needed(chosen) + list(more))
     errors: List[str] = []
-    found = [finding for rule in chosen for finding in judge(rule, evidence, Policy(), errors).findings if finding.status in (WARN, FAIL)]
+    found = [finding for rule in chosen for finding in judge(rule, evidence, Policy(), errors).findings if finding.status in statuses]
     return evidence, found
 
 

@@ -20,15 +20,18 @@ from ..policy import Policy
 from ..record import NamedTuple
 from ..text import shown
 from . import apply as engine
-from . import quorum, revert, voter
+from . import container_advice, quorum, revert, voter
 from .catalogue import BY_NAME
 from .model import Failed, Refused, checked
 
 SCHEMA = "pidhygiene.plan/1"
+LOGIND_BEHIND_STALE_BUS = (
+    "logind is asked over the message bus, which runs a program that was replaced (PH-DEL-004): schedule a reboot, which ends the sessions as well (PH-DEL-006)")
 LIFETIME_S = 24 * 3600
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 # Limits before what starts under them; the bus and logins last.
-ORDER = ("kernel_limits", "pam_limits_line", "unit_limits", "time_zone", "scheduled_restart", "reap", "dedupe", "sessions", "restart")
+ORDER = (
+    "kernel_limits", "pam_limits_line", "pam_limits_entry", "unit_limits", "time_zone", "scheduled_restart", "reap", "dedupe", "sessions", "restart", "reboot")
 
 
 class NotAPlan(Exception):
@@ -39,13 +42,15 @@ class NotAPlan(Exception):
 
 
 def make(results: Sequence[Tuple[str, Dict[str, Any]]], now: float, ticket: str = "", rules: Callable[[str], bool] = lambda rule: True,
-         policy: Optional[Policy] = None, missing: Optional[Mapping[str, str]] = None, only: Optional[Sequence[str]] = None, owner: str = "") -> Dict[str, Any]:
+         policy: Optional[Policy] = None, missing: Optional[Mapping[str, str]] = None, only: Optional[Sequence[str]] = None, owner: str = "",
+         reboot_at: str = "") -> Dict[str, Any]:
     """``results``: name of a host as the front end targets it, and its result document. ``rules``: which rules' findings to repair.
 
     ``policy``: its quorum groups; ``missing``: hosts that were not audited, and why; they count as down. ``only``: hosts to
-    repair; the others merely vote. ``owner``: who answers for restarts on schedule.
+    repair; the others merely vote. ``owner``: who answers for restarts on schedule. ``reboot_at``: when hosts may reboot that need
+    it, as the remedy takes it; without it, reboots are left to people.
     """
-    hosts = {name: _of_host(result, rules) for name, result in sorted(results) if only is None or name in only}
+    hosts = {name: _of_host(result, rules, reboot_at) for name, result in sorted(results) if only is None or name in only}
     for step in (step for entry in hosts.values() for step in entry["steps"] if step["remedy"] == "scheduled_restart"):
         step["parameters"].update((name, text) for name, text in (("owner", owner), ("reason", ticket)) if text)
     groups = _with_quorum(hosts, dict(results), policy or Policy(), missing or {})
@@ -60,12 +65,14 @@ def make(results: Sequence[Tuple[str, Dict[str, Any]]], now: float, ticket: str 
     }
 
 
-def _of_host(result: Dict[str, Any], rules: Callable[[str], bool]) -> Dict[str, Any]:
+def _of_host(result: Dict[str, Any], rules: Callable[[str], bool], reboot_at: str) -> Dict[str, Any]:
     steps: List[Dict[str, Any]] = []
     left: List[Dict[str, str]] = []
     for finding in result["findings"]:
         if finding["status"] not in ("warn", "fail") or not rules(finding["rule"]) or (finding.get("waiver") and not finding["waiver"].get("expired")):
             continue
+        if (finding.get("remedy") or {}).get("state") == "reboot" and reboot_at:
+            finding = dict(finding, remedy=dict(finding["remedy"], parameters={"when": reboot_at}))
         why = _why_not(finding)
         if why:
             left.append({"rule": finding["rule"], "subject": finding["subject"]["id"], "message": finding["message"], "why": why})
@@ -98,6 +105,8 @@ def _unsafe(steps: Sequence[Dict[str, Any]], findings: Sequence[Dict[str, Any]])
         for place, unit in restarts:
             if restart_plan.canonical(unit) == danger.unit:
                 found[place] = _danger(danger)
+    if stale:
+        found.update((place, LOGIND_BEHIND_STALE_BUS) for place, step in enumerate(steps) if step["remedy"] == "sessions")
     return found
 
 
@@ -158,9 +167,16 @@ def _why_not(finding: Dict[str, Any]) -> str:
     """Why no step repairs this finding; empty when one does."""
     proposed = finding.get("remedy")
     if not proposed:
+        advice = container_advice.advice(finding)
+        if advice:
+            return "it is set where the container is started: %s" % advice
         return "no remedy is known for it: the message says what to do"
     if proposed["state"] not in BY_NAME:
         return "%s is done by hand: %s" % (proposed["state"], _words(proposed["parameters"]) or "see the message")
+    if proposed["state"] == "reboot" and not proposed["parameters"].get("when"):
+        running = "%s is not restarted on a running host, where its clients would lose it or hang (PH-DEL-006), and " % finding["subject"]["id"]
+        return "%sa reboot needs a time: plan again with --reboot-at, as +30, 03:30 or 2027-03-31T02:30:00Z" % (
+            running if finding["subject"]["type"] == "unit" else "")
     if proposed["state"] in ("unit_limits", "reap", "restart", "dedupe") and proposed["parameters"].get("user"):
         return "%s is a unit of the user's own manager: the user sets and restarts it (systemctl --user)" % proposed["parameters"].get("unit")
     if proposed["state"] == "restart" and proposed["parameters"].get("unit") in restart_plan.BUS:
@@ -458,8 +474,8 @@ def _step(step: Dict[str, Any], looking: bool, revert_after: int) -> Outcome:
 
 
 def _remaining(entry: Dict[str, Any], policy: Optional[Policy]) -> Iterable[str]:
-    """The rules are evaluated again on the running host: what the plan was made for must be gone."""
-    wanted = {each["fingerprint"]: each["rule"] for step in entry["steps"] for each in step["because"]}
+    """The rules are evaluated again on the running host: what the plan was made for must be gone, but for what waits for a reboot."""
+    wanted = {each["fingerprint"]: each["rule"] for step in entry["steps"] if step["remedy"] != "reboot" for each in step["because"]}
     if not wanted:
         return
     result = audit(LiveHost(), policy, None, sorted(set(wanted.values())))

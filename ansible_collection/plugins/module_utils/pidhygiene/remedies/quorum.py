@@ -10,8 +10,10 @@ from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Sequence, Tu
 
 from ..record import NamedTuple
 
+
 # Remedies that restart something now, and where they name it; other disruptive ones may touch anything.
 NAMED = {"unit_limits": ("unit",), "restart": ("unit", "units"), "reap": ("unit",)}
+NOTHING = ("sessions",)  # what has ended is let go of
 LATER = {"scheduled_restart": ("unit",), "reboot": ()}  # they restart at a time of their own, on each host
 
 
@@ -63,7 +65,7 @@ def _is_pattern(text: str) -> bool:
 def takes_away(group: Group, step: Mapping[str, Any]) -> bool:
     """Whether the step takes its host away from the group while it is applied."""
     remedy, given = step["remedy"], step["parameters"]
-    if remedy in LATER:
+    if remedy in LATER or remedy in NOTHING:
         return False
     if not step.get("disruptive") and not (remedy == "time_zone" and given.get("restart") != "none"):  # it restarts daemons as it finds them
         return False

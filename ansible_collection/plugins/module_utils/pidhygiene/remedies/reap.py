@@ -82,8 +82,9 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     if brood is None:
         return Proposal((), ("process %d has no zombies now" % given["parent"],))
     if given["mode"] == CONTINUE:
-        if brood.parent.state not in "Tt":
-            raise Refused("process %d is not stopped (state %s): continuing it changes nothing; restart its unit" % (given["parent"], brood.parent.state))
+        if brood.parent.state != "T":
+            raise Refused("process %d is not stopped (state %s): continuing it changes nothing; %s" % (
+                given["parent"], brood.parent.state, "end the tracer that holds it" if brood.parent.state == "t" else "restart its unit"))
         return Proposal((Continue(brood.parent),))
     return _restart(evidence, brood, given)
 

@@ -60,9 +60,11 @@ def refuse_order(units: Sequence[str], stale: AbstractSet[str]) -> None:
 
 
 def _named(found: Any) -> Dict[str, str]:
-    """Unit to the rule's subject that asks for its restart."""
+    """Unit to the rule's subject that asks for its restart, or for a reboot."""
     stale: Dict[str, str] = {}
     for finding in found:
+        if finding.remedy is not None and finding.remedy.state == "reboot":
+            stale.setdefault(finding.subject.id, finding.subject.id)
         if finding.remedy is None or finding.remedy.state != "restart":
             continue
         parameters = dict(finding.remedy.parameters)

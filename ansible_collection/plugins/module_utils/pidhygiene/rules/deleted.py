@@ -11,6 +11,7 @@ from ..model import (
 from ..restart_plan import BUS
 from ..text import shown
 
+REBOOT = Remedy("reboot", (), disruptive=True)  # when it is, people say
 NEEDS = ("executables", "processes", "details", "units", "clock")
 CORE = {
     "systemd-logind.service": "restart it only after the bus is in order, best with a scheduled reboot",
@@ -253,7 +254,7 @@ def bus_replaced(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Finding(
             status, severity, Subject("unit", unit),
             "%s (%d) runs %s, which was %s: %s." % (unit, image.process.pid, shown(image.path), _since(evidence, image.on_disk), act),
-            evidence=_seen(image), remedy=Remedy("restart", (("unit", unit), ("order", "dbus")), disruptive=True),
+            evidence=_seen(image), remedy=REBOOT,
             references=("systemd issue 2488", "systemd issue 2925", "needrestart issue 44"),
         )
 
@@ -270,11 +271,11 @@ def core_services_replaced(evidence: Any, policy: Any) -> Iterator[Verdict]:
         judged.add(unit)
         status, severity = _grade(evidence, policy, image.on_disk)
         if image.process.pid == 1:
-            name, act = "PID 1", "run systemctl daemon-reexec"
-            remedy = Remedy("restart", (("unit", "systemd"), ("how", "daemon-reexec")))
+            name, act = "PID 1", "run systemctl daemon-reexec, or schedule a reboot"
+            remedy = REBOOT
         else:
             name, act = unit, CORE[unit]
-            remedy = Remedy("restart", (("unit", unit),), disruptive=unit == "systemd-logind.service")
+            remedy = REBOOT if unit == "systemd-logind.service" else Remedy("restart", (("unit", unit),))
             if unit == "systemd-logind.service" and bus_is_stale:
                 act = "the bus is stale too (PH-DEL-004), and a restart of logind before it repeats the failure: schedule a reboot"
         if _being_installed(evidence):
@@ -302,7 +303,7 @@ def reboot_pending(evidence: Any, policy: Any) -> Iterator[Verdict]:
         yield Finding(
             FAIL, HIGH, kernel._replace(key="kernel|modules"),
             "The running kernel %s has no modules on disk any more, so nothing that needs one can be loaded: reboot." % shown(reboot.running),
-            evidence=(Seen("/lib/modules", "no %s" % shown(reboot.running)),), remedy=Remedy("reboot", (), disruptive=True),
+            evidence=(Seen("/lib/modules", "no %s" % shown(reboot.running)),), remedy=REBOOT,
         )
     if reboot.newest:
         silent = False
@@ -323,5 +324,5 @@ def _late(evidence: Any, policy: Any, subject: Subject, since: Optional[float], 
     return Finding(
         WARN if late else INFO, MED if late else SEVERITY_INFO, subject,
         "%s, since %s: reboot within %s of the update." % (what, wording.duration(waits), _window(policy)),
-        evidence=(seen,), remedy=Remedy("reboot", (), disruptive=True),
+        evidence=(seen,), remedy=REBOOT,
     )

@@ -362,7 +362,8 @@ def path_without_pam_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if name == "sshd" and evidence.pam_stacks.sshd_uses_pam is False:
             yield _path_finding("sshd", "sshd_config", "UsePAM is not yes", "set UsePAM yes in /etc/ssh/sshd_config", active, WARN)
         elif calls == NEVER and _opens_logins(name):
-            yield _path_finding(name, stack.path, "its session stack has no pam_limits", "add \"session required pam_limits.so\"", active, WARN)
+            yield _path_finding(name, stack.path, "its session stack has no pam_limits", "add \"session required pam_limits.so\"", active, WARN,
+                                Remedy("pam_limits_entry", (("service", name),)))
         elif calls == SOMETIMES:
             yield _path_finding(name, stack.path, "a control in its stack can pass over pam_limits", "look at the lines before it", active, INFO)
         else:
@@ -374,13 +375,13 @@ def _opens_logins(service: str) -> bool:
     return service in ("sshd", "login", "su", "su-l", "sudo", "sudo-i", "runuser", "runuser-l", "cron", "crond", "atd", "systemd-user")
 
 
-def _path_finding(service: str, source: str, what: str, advice: str, active: Sequence[Line], status: str) -> Finding:
+def _path_finding(service: str, source: str, what: str, advice: str, active: Sequence[Line], status: str, remedy: Optional[Remedy] = None) -> Finding:
     return Finding(
         status, MED if status == WARN else SEVERITY_INFO, Subject("file", source, "pam|" + service),
         "Sessions of %s do not get what limits.conf sets (%s, \"%s\"), because %s; %s." % (
             service, shown(active[0].place), sessions.text_of(active[0]), what, advice) if status == WARN else
         "Sessions of %s get what limits.conf sets only sometimes: %s; %s." % (service, what, advice),
-        evidence=(Seen(source, what), sessions.seen(active[0])), references=("man:pam_limits(8)",),
+        evidence=(Seen(source, what), sessions.seen(active[0])), remedy=remedy, references=("man:pam_limits(8)",),
     )
 
 

@@ -68,14 +68,14 @@ def leaked_sessions(evidence: Any, policy: Any) -> Iterator[Verdict]:
     severity = (CRIT if total >= NEARLY_FULL else HIGH) if fails else MED
     yield Finding(
         FAIL if fails else WARN, severity, LOGIND._replace(key="systemd-logind.service|leaked"),
-        "systemd-logind keeps %d dead sessions (opened by %s; %d live) of at most %d%s: end them in batches with loginctl terminate-session, "
-        "then look at what opens them; never delete their files under a running logind." % (
+        "systemd-logind keeps %d dead sessions (opened by %s; %d live) of at most %d%s: with the bus in order (PH-DEL-004), systemctl daemon-reload "
+        "makes it look at them again; then look at what opens them, and never delete their files under a running logind." % (
             len(found), wording.counted(_by_service(found)), len(sessions.sessions) - len(found), sessions.maximum,
             ", so new ones are refused at any moment" if total >= NEARLY_FULL else ""),
         evidence=tuple(Seen("%s/%s" % (SESSIONS, shown(each.id)), "STATE=closing LEADER=%d (gone) SCOPE=%s" % (each.leader, shown(each.scope)))
                        for each in found[:3]),
         binding="SessionsMax: %d of %d" % (len(sessions.sessions), sessions.maximum),
-        remedy=Remedy("sessions", (("terminate", "leaked"), ("batch", 100)), disruptive=True),
+        remedy=Remedy("sessions", (("end", "leaked"),), disruptive=True),
         references=("systemd issue 37880", "systemd issue 43745"),
     )
 
@@ -105,7 +105,7 @@ def logind_memory(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "systemd-logind (%d) uses %d MiB, usual is less than %d: look for dead sessions (PH-SES-001) first; restarted with them, "
             "it grows again." % (process.pid, used // 1024, policy["sessions.logind_warn"]),
             evidence=(Seen("/proc/%d/status" % process.pid, "RssAnon %d kB, VmPeak %d kB" % (status.anonymous_kib, status.peak_kib)),),
-            remedy=Remedy("sessions", (("terminate", "leaked"),), disruptive=True),
+            remedy=Remedy("sessions", (("end", "leaked"),), disruptive=True),
         )
 
 
@@ -162,7 +162,7 @@ def abandoned_scopes(evidence: Any, policy: Any) -> Iterator[Verdict]:
         "systemd keeps %d session scopes in which no process is left (limit %d): stop them in batches with systemctl stop, then look at what "
         "opens sessions so often." % (len(empty), policy["sessions.scopes_fail" if fails else "sessions.scopes_warn"]),
         evidence=tuple(Seen("%s/%s" % (TRANSIENT, shown(name)), "no process") for name in empty[:3]),
-        remedy=Remedy("sessions", (("stop", "empty scopes"), ("batch", 100)), disruptive=True), references=("systemd issue 1961",),
+        remedy=Remedy("sessions", (("end", "empty scopes"),), disruptive=True), references=("systemd issue 1961",),
     )
 
 

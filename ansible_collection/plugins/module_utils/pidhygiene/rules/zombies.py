@@ -125,7 +125,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
         ),
         binding=budget.text() if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
-        remedy=Remedy("reap", (("mode", "restart"), ("parent", pid)) + wording.unit_parameters(evidence, unit), disruptive=True),
+        remedy=_continued(brood) or Remedy("reap", (("mode", "restart"), ("parent", pid)) + wording.unit_parameters(evidence, unit), disruptive=True),
         references=("man:wait(2)", "kernel/exit.c release_task"),
     )
 
@@ -134,6 +134,11 @@ def _ages(brood: Brood) -> str:
     if not brood.ages:
         return "not told by this kernel; second look: %d persist" % brood.persistent
     return ", ".join("%d dead for at least %s" % (brood.dead_for(step), wording.duration(step)) for step in AGE_STEPS_S)
+
+
+def _continued(brood: Brood) -> Optional[Remedy]:
+    """For a parent that was stopped by a signal; one that a tracer holds (state t) does not go on by SIGCONT."""
+    return Remedy("reap", (("mode", "continue"), ("parent", brood.parent.pid))) if brood.parent.state == "T" else None
 
 
 def _cure(evidence: Any, brood: Brood, unit: Optional[str]) -> str:
@@ -241,7 +246,7 @@ def why_not_reaped(evidence: Any, policy: Any) -> Iterator[Verdict]:
             WARN if hangs else INFO, HIGH if hangs else LOW, subject, "%s %s." % (shown(subject.id), cause),
             evidence=(Seen("/proc/%d/task/*/status" % brood.parent.pid, _signals(brood.reaping)),),
             confidence=MEDIUM_CONFIDENCE if not hangs else "high",
-            remedy=Remedy("reap", (("mode", "continue"), ("parent", brood.parent.pid))) if brood.reaping.state in "Tt" else None,
+            remedy=_continued(brood),
             references=("man:sigaction(2)", "kernel/signal.c do_notify_parent"),
         )
 

@@ -14,4 +14,4 @@ class Html(Writer):
         self.output.stream.writelines(page.parts(report, self.context.pack))
 
 
-FORMAT = Format("html", "one page for people: what fails first, causes, changes, controls, every host with evidence and remedy", Html)
+FORMAT = Format("html", Html)

@@ -17,33 +17,97 @@ SCHEMA = "pidhygiene.report/1"
 def head(report: Report) -> dict[str, Any]:
     run = report.run
     return {
-        "schema": SCHEMA, "title": report.title, "verdict": wording.verdict(report), "made_at": report.now,
+        "schema": SCHEMA,
+        "title": report.title,
+        "verdict": wording.verdict(report),
+        "made_at": report.now,
         "run": {"name": run.name, "started_at": run.started_at, "ended_at": run.ended_at, "by": run.by, "inventory_digest": run.inventory_digest},
-        "scope": {"expected": report.expected, "audited": report.audited, "not_audited": report.not_audited, "outcomes": report.outcomes, "stale": report.stale,
-                  "partial": report.partial, "policies": report.policies, "engines": report.engines, "chosen": report.chosen},
+        "scope": {
+            "expected": report.expected,
+            "audited": report.audited,
+            "not_audited": report.not_audited,
+            "outcomes": report.outcomes,
+            "stale": report.stale,
+            "partial": report.partial,
+            "policies": report.policies,
+            "engines": report.engines,
+            "chosen": report.chosen,
+        },
         "statuses": report.statuses,
         "now_and_next": [
-            {"host": each.host, "status": each.status, "severity": each.severity, "rule": each.rule, "binding": each.binding,
-             "limit": each.limit._asdict() if each.limit else None, "filled_by": each.filled_by, "refuses_now": each.now, "forks": each.forks,
-             "forecast": each.forecast._asdict() if each.forecast else None, "action": each.action, "owner": each.owner, "message": each.message}
-            for each in report.urgent],
+            {
+                "host": each.host,
+                "status": each.status,
+                "severity": each.severity,
+                "rule": each.rule,
+                "binding": each.binding,
+                "limit": each.limit._asdict() if each.limit else None,
+                "filled_by": each.filled_by,
+                "refuses_now": each.now,
+                "forks": each.forks,
+                "forecast": each.forecast._asdict() if each.forecast else None,
+                "action": each.action,
+                "owner": each.owner,
+                "message": each.message,
+            }
+            for each in report.urgent
+        ],
         "causes": [
-            {"key": cause.key, "rule": cause.rule, "title": cause.title, "what": cause.what, "status": cause.status, "severity": cause.severity, "example": cause.example,
-             "remedy": cause.remedy, "hosts": list(cause.names), "groups": list(cause.groups), "first_at": cause.first_at, "new": cause.new, "ticket": cause.ticket}
-            for cause in report.causes],
+            {
+                "key": cause.key,
+                "rule": cause.rule,
+                "title": cause.title,
+                "what": cause.what,
+                "status": cause.status,
+                "severity": cause.severity,
+                "example": cause.example,
+                "remedy": cause.remedy,
+                "hosts": list(cause.names),
+                "groups": list(cause.groups),
+                "first_at": cause.first_at,
+                "new": cause.new,
+                "ticket": cause.ticket,
+            }
+            for cause in report.causes
+        ],
         "changes": {**report.changes.plain(), "since": report.before.name} if report.changes is not None and report.before is not None else None,
         "controls": [
-            {"id": control.id, "rules": list(control.rules), "pass": control.passed, "fail": control.failed, "unknown": control.unknown, "not_audited": control.not_audited,
-             "waived": control.waived, "not_applicable": control.not_applicable, "waivers": list(control.waivers), "trend": list(control.trend)} for control in report.controls],
+            {
+                "id": control.id,
+                "rules": list(control.rules),
+                "hosts": dict(control.hosts),
+                "groups": {group: dict(counts) for group, counts in control.groups.items()},
+                "waived": [
+                    {"owner": each.owner, "expires": each.expires, "justification": each.justification, "hosts": list(each.hosts)} for each in control.waived
+                ],
+                "trend": list(report.trends.get(control.id, ())),
+            }
+            for control in report.controls
+        ],
         "rules": report.rules,
     }
 
 
 def row(host: HostRow) -> dict[str, Any]:
     return {
-        "name": host.name, "outcome": host.outcome, "status": host.status, "groups": list(host.groups), "findings": dict(zip(STATUSES, host.counts, strict=False)),
-        "waived": host.waived, "at": host.at, "zone": host.zone, "system": host.system, "kernel": host.kernel, "partial": host.partial, "stale": host.stale, "tasks": host.tasks,
-        "zombies": host.zombies, "tightest_limit": host.tightest._asdict() if host.tightest else None, "message": host.message, "next_step": host.next_step, "sha256": host.sha256,
+        "name": host.name,
+        "outcome": host.outcome,
+        "status": host.status,
+        "groups": list(host.groups),
+        "findings": dict(zip(STATUSES, host.counts, strict=False)),
+        "waived": host.waived,
+        "at": host.at,
+        "zone": host.zone,
+        "system": host.system,
+        "kernel": host.kernel,
+        "partial": host.partial,
+        "stale": host.stale,
+        "tasks": host.tasks,
+        "zombies": host.zombies,
+        "tightest_limit": host.tightest._asdict() if host.tightest else None,
+        "message": host.message,
+        "next_step": host.next_step,
+        "sha256": host.sha256,
     }
 
 
@@ -55,4 +119,4 @@ class Json(Writer):
         self.write("]}\n")
 
 
-FORMAT = Format("json", "the first screen and a line for each host as one document", Json)
+FORMAT = Format("json", Json)

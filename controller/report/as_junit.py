@@ -24,8 +24,17 @@ class Junit(Writer):
 
     def take(self, host: FleetHost) -> None:
         if host.outcome != AUDITED:
-            self._suite(host.name, [_case(host.name, host.outcome, '<error message=%s type=%s>%s</error>' % (
-                _attribute(host.message), _attribute(host.outcome), _text(host.next_step)))], errors=1)
+            self._suite(
+                host.name,
+                [
+                    _case(
+                        host.name,
+                        host.outcome,
+                        "<error message=%s type=%s>%s</error>" % (_attribute(host.message), _attribute(host.outcome), _text(host.next_step)),
+                    )
+                ],
+                errors=1,
+            )
             return
         said: dict[str, list[Mapping[str, Any]]] = {}
         for finding in host.findings:
@@ -39,13 +48,22 @@ class Junit(Writer):
             status = host.rules.get(rule, "")
             if failing:
                 failures += 1
-                cases.append(_case(host.name, rule, "".join("<failure message=%s type=%s>%s</failure>" % (
-                    _attribute(each.get("message")), _attribute("%s %s" % (each.get("status"), each.get("severity"))), _text(_evidence(each))) for each in failing)))
+                cases.append(
+                    _case(
+                        host.name,
+                        rule,
+                        "".join(
+                            "<failure message=%s type=%s>%s</failure>"
+                            % (_attribute(each.get("message")), _attribute("%s %s" % (each.get("status"), each.get("severity"))), _text(_evidence(each)))
+                            for each in failing
+                        ),
+                    )
+                )
             elif unknown or status == "unknown":
                 words = _attribute("unknown: %s" % (unknown[0].get("message") if unknown else "it could not be judged"))
                 if "unknown" in self.gating:
                     errors += 1
-                    cases.append(_case(host.name, rule, "<error message=%s type=\"unknown\"/>" % words))
+                    cases.append(_case(host.name, rule, '<error message=%s type="unknown"/>' % words))
                 else:
                     skipped += 1
                     cases.append(_case(host.name, rule, "<skipped message=%s/>" % words))
@@ -66,8 +84,10 @@ class Junit(Writer):
         self._suite(host.name, cases, failures, errors, skipped)
 
     def _suite(self, name: str, cases: list[str], failures: int = 0, errors: int = 0, skipped: int = 0) -> None:
-        self.write('<testsuite name=%s tests="%d" failures="%d" errors="%d" skipped="%d">\n%s</testsuite>\n' % (
-            _attribute(name), len(cases), failures, errors, skipped, "".join(cases)))
+        self.write(
+            '<testsuite name=%s tests="%d" failures="%d" errors="%d" skipped="%d">\n%s</testsuite>\n'
+            % (_attribute(name), len(cases), failures, errors, skipped, "".join(cases))
+        )
 
     def finish(self, report: Report) -> None:
         found = [each for each in report.fleet if each.status in GRAVE]
@@ -75,8 +95,11 @@ class Junit(Writer):
         for each in found:
             words = "<%s message=%s type=%s>%s</%s>"
             kind = "failure" if each.status in self.gating else "system-out"
-            inside = words % (kind, _attribute(each.message), _attribute("%s %s" % (each.status, each.severity)), _text("\n".join(each.hosts[:100])), kind) if kind == "failure" else (
-                "<system-out>%s</system-out>" % _text("%s: %s" % (each.status, each.message)))
+            inside = (
+                words % (kind, _attribute(each.message), _attribute("%s %s" % (each.status, each.severity)), _text("\n".join(each.hosts[:100])), kind)
+                if kind == "failure"
+                else ("<system-out>%s</system-out>" % _text("%s: %s" % (each.status, each.message)))
+            )
             cases.append(_case("the whole fleet", "%s %s" % (each.rule, each.subject), inside))
         if cases:
             self._suite("the whole fleet", cases, sum(each.status in self.gating for each in found))
@@ -99,4 +122,4 @@ def _text(text: Any) -> str:
     return escape(xml(text))
 
 
-FORMAT = Format("junit", "a suite for each host and a case for each rule, for the test page of a CI; --fail-on says what counts as a failure", Junit, True)
+FORMAT = Format("junit", Junit, True)

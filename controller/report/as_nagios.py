@@ -28,8 +28,15 @@ def text(report: Report) -> str:
     now = len({each.host for each in report.urgent if each.now and each.forks})
     soon = len({each.host for each in report.urgent if urgency.soon(each, report.now)})
     top = report.expected
-    numbers = (("refusing_forks", now, "", "0"), ("within_72h", soon, "0", ""), ("fail", report.with_status("fail"), "", "0"), ("warn", report.with_status("warn"), "0", ""),
-               ("unknown", report.with_status("unknown"), "", ""), ("not_audited", report.not_audited, "0", ""), ("stale", report.stale, "0", ""))
+    numbers = (
+        ("refusing_forks", now, "", "0"),
+        ("within_72h", soon, "0", ""),
+        ("fail", report.with_status("fail"), "", "0"),
+        ("warn", report.with_status("warn"), "0", ""),
+        ("unknown", report.with_status("unknown"), "", ""),
+        ("not_audited", report.not_audited, "0", ""),
+        ("stale", report.stale, "0", ""),
+    )
     performance = " ".join("%s=%d;%s;%s;0;%d" % (name, value, warning, critical, top) for name, value, warning, critical in numbers)
     worst = report.causes[0] if report.causes else None
     said = wording.verdict(report) + ("; worst: %s %s on %s" % (worst.rule, worst.what, wording.count(len(worst.names), "host")) if worst else "")
@@ -41,4 +48,4 @@ class Nagios(Writer):
         self.write(text(report))
 
 
-FORMAT = Format("nagios", "one line with performance data; on standard output the exit status is that of a plugin (0, 1, 2, 3)", Nagios)
+FORMAT = Format("nagios", Nagios)

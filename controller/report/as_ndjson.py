@@ -19,17 +19,37 @@ class Ndjson(Writer):
 
     def begin(self) -> None:
         run = self.context.run
-        self._line("run", started_at=run.started_at, ended_at=run.ended_at, by=run.by, engine=run.engine, inventory_digest=run.inventory_digest, targeted=run.targeted)
+        self._line(
+            "run", started_at=run.started_at, ended_at=run.ended_at, by=run.by, engine=run.engine, inventory_digest=run.inventory_digest, targeted=run.targeted
+        )
 
     def take(self, host: FleetHost) -> None:
-        self._line("host", host=host.name, outcome=host.outcome, status=host.status, groups=list(host.groups), at=host.at, received=host.received, sha256=host.sha256,
-                   message=host.message, next_step=host.next_step, rules=dict(host.rules))
+        self._line(
+            "host",
+            host=host.name,
+            outcome=host.outcome,
+            status=host.status,
+            groups=list(host.groups),
+            at=host.at,
+            received=host.received,
+            sha256=host.sha256,
+            message=host.message,
+            next_step=host.next_step,
+            rules=dict(host.rules),
+        )
         for finding in host.findings:
-            self._line("finding", host=host.name, groups=list(host.groups), in_force=in_force(finding), finding=finding, key="%s/%s" % (host.name, finding.get("fingerprint")))
+            self._line(
+                "finding",
+                host=host.name,
+                groups=list(host.groups),
+                in_force=in_force(finding),
+                finding=finding,
+                key="%s/%s" % (host.name, finding.get("fingerprint")),
+            )
 
     def finish(self, report: Report) -> None:
         for each in report.fleet:
             self._line("fleet finding", finding=asdict(each), key=each.fingerprint)
 
 
-FORMAT = Format("ndjson", "one JSON object a line for run, host and finding, with a key that stays the same over runs: for logs and webhooks", Ndjson, True)
+FORMAT = Format("ndjson", Ndjson, True)

@@ -25,30 +25,55 @@ def families(report: Report) -> Iterator[tuple[str, str, list[Sample]]]:
     yield "pidhygiene_hosts_audited", "Hosts that gave a result.", [({}, report.audited)]
     yield "pidhygiene_hosts_not_audited", "Hosts that gave none, for whatever reason.", [({}, report.not_audited)]
     yield "pidhygiene_hosts_outcome", "Hosts by what became of them.", [({"outcome": outcome}, hosts) for outcome, hosts in sorted(report.outcomes.items())]
-    yield "pidhygiene_hosts_status", "Audited hosts by their gravest finding in force.", [({"status": status}, report.statuses.get(status, 0)) for status in STATUSES if status != "n/a"]
+    yield (
+        "pidhygiene_hosts_status",
+        "Audited hosts by their gravest finding in force.",
+        [({"status": status}, report.statuses.get(status, 0)) for status in STATUSES if status != "n/a"],
+    )
     yield "pidhygiene_hosts_stale", "Hosts whose last audit is older than two intervals.", [({}, report.stale)]
     yield "pidhygiene_hosts_partial", "Hosts that were not audited as root.", [({}, report.partial)]
-    yield "pidhygiene_hosts_refusing_forks", "Hosts on which a limit refuses the next process.", [({}, len({each.host for each in report.urgent if each.now and each.forks}))]
-    yield "pidhygiene_hosts_exhausted_within_72h", "Hosts whose limit will be reached within 72 hours.", [
-        ({}, len({each.host for each in report.urgent if urgency.soon(each, report.now)}))]
+    yield (
+        "pidhygiene_hosts_refusing_forks",
+        "Hosts on which a limit refuses the next process.",
+        [({}, len({each.host for each in report.urgent if each.now and each.forks}))],
+    )
+    yield (
+        "pidhygiene_hosts_exhausted_within_72h",
+        "Hosts whose limit will be reached within 72 hours.",
+        [({}, len({each.host for each in report.urgent if urgency.soon(each, report.now)}))],
+    )
     limits = {(each.host, each.limit.kind, each.limit.holder): each for each in reversed(report.urgent[:MOST_SERIES]) if each.limit is not None}
     named = [({"host": host, "kind": kind, "holder": holder}, each) for (host, kind, holder), each in sorted(limits.items())]
     yield "pidhygiene_limit_used", "Used of a limit that is reached or near.", [(labels, each.limit.used) for labels, each in named if each.limit]
     yield "pidhygiene_limit", "The limit itself.", [(labels, each.limit.limit) for labels, each in named if each.limit]
     yield "pidhygiene_limit_exhausted_timestamp_seconds", "When it will be reached.", [(labels, each.forecast.at) for labels, each in named if each.forecast]
-    yield "pidhygiene_cause_hosts", "Hosts of one cause.", [
-        ({"key": cause.key, "rule": cause.rule, "what": cause.what, "status": cause.status, "severity": cause.severity}, len(cause.names)) for cause in report.causes[:MOST_SERIES]]
+    yield (
+        "pidhygiene_cause_hosts",
+        "Hosts of one cause.",
+        [
+            ({"key": cause.key, "rule": cause.rule, "what": cause.what, "status": cause.status, "severity": cause.severity}, len(cause.names))
+            for cause in report.causes[:MOST_SERIES]
+        ],
+    )
     yield "pidhygiene_causes", "Causes, all of them.", [({}, len(report.causes))]
-    yield "pidhygiene_control_hosts", "Hosts by what the rules of a control say.", [
-        ({"control": control.id, "state": state}, value) for control in report.controls[:MOST_SERIES] for state, value in (
-            ("pass", control.passed), ("fail", control.failed), ("unknown", control.unknown), ("not audited", control.not_audited), ("waived", control.waived))]
+    yield (
+        "pidhygiene_control_hosts",
+        "Hosts by what the rules of a control say.",
+        [({"control": control.id, "state": state}, value) for control in report.controls[:MOST_SERIES] for state, value in control.hosts.items()],
+    )
     if report.changes is not None:
         kinds: dict[str, int] = {}
         for change in report.changes.changes:
             kinds[change.kind] = kinds.get(change.kind, 0) + len(change.hosts)
         yield "pidhygiene_changed_findings", "Findings that changed since the run before.", [({"change": kind}, value) for kind, value in sorted(kinds.items())]
-        yield "pidhygiene_waivers_due", "Waivers that have expired or expire within 14 days.", [
-            ({"state": state}, sum(each.expired is expired for each in report.changes.waivers)) for state, expired in (("expired", True), ("expiring", False))]
+        yield (
+            "pidhygiene_waivers_due",
+            "Waivers that have expired or expire within 14 days.",
+            [
+                ({"state": state}, sum(each.expired is expired for each in report.changes.waivers))
+                for state, expired in (("expired", True), ("expiring", False))
+            ],
+        )
 
 
 def text(report: Report) -> Iterator[str]:
@@ -79,5 +104,5 @@ class Alerts(Writer):
         self.output.readable_by_all()
 
 
-FORMAT = Format("prometheus", "gauges for node_exporter's textfile collector, written as a .prom file", Prometheus)
-ALERT_RULES = Format("alerts", "alert rules for Prometheus over those gauges, as alerts.yml", Alerts)
+FORMAT = Format("prometheus", Prometheus)
+ALERT_RULES = Format("alerts", Alerts)

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Causes as a report shows them: on which hosts and groups, since when, whether somebody knows of them. What makes findings one cause is said in fleet/causes.py."""
+"""Causes as a report shows them: on which hosts, since when, whether somebody knows of them. What makes findings one cause is in fleet/causes.py."""
 
 from __future__ import annotations
 
@@ -61,8 +61,18 @@ class Grouping:
 
 def _cause(group: Group, hosts: Sequence[HostRow], history: History) -> Cause:
     example, remedy = group.example, group.example.get("remedy")
-    found = Cause(group.key, str(example.get("rule")), str(example.get("title", "")), what(example), group.status, group.severity, str(example.get("message", "")),
-                  remedy if isinstance(remedy, Mapping) else None, group.hosts, tuple(hosts[place].name for place in group.hosts))
+    found = Cause(
+        group.key,
+        str(example.get("rule")),
+        str(example.get("title", "")),
+        what(example),
+        group.status,
+        group.severity,
+        str(example.get("message", "")),
+        remedy if isinstance(remedy, Mapping) else None,
+        group.hosts,
+        tuple(hosts[place].name for place in group.hosts),
+    )
     found.first_at = history.first_at(found.rule, group.prints)
     if history.before is not None:
         found.new = found.first_at is None or found.first_at >= history.run.started_at
@@ -81,6 +91,16 @@ def ranked(report: Report, of_hosts: list[Cause], tickets: Mapping[str, str]) ->
 
 
 def _of_fleet(finding: FleetFinding, where: Mapping[str, int]) -> Cause:
-    return Cause(finding.fingerprint, finding.rule, finding.title, finding.subject, finding.status, finding.severity, finding.message, finding.remedy,
-                 [where[name] for name in finding.hosts if name in where], finding.hosts,
-                 evidence=tuple((seen.host, seen.source, seen.value) for seen in finding.evidence))
+    return Cause(
+        finding.fingerprint,
+        finding.rule,
+        finding.title,
+        finding.subject,
+        finding.status,
+        finding.severity,
+        finding.message,
+        finding.remedy,
+        [where[name] for name in finding.hosts if name in where],
+        finding.hosts,
+        evidence=tuple((seen.host, seen.source, seen.value) for seen in finding.evidence),
+    )

@@ -6,22 +6,24 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pidhygiene.policy import Policy
 from pidhygiene.rules.catalogue import RULES
 
 from ..fleet import catalogue
 from ..fleet.changes import changes
+from ..fleet.judging import mapping
 from ..fleet.model import AUDITED, FleetHost
+from ..fleet.waivers import apply
 from ..store.rows import Run
 from . import causes, controls, urgency
 from .history import History
 from .source import Source
-from .view import GRAVE, STATUSES, HostRow, Limit, Report, WaiverLine, in_force
+from .view import GRAVE, STATUSES, HostRow, Limit, Report, in_force
 
-INTERVAL_S = 86400.0  # between two audits of a host, where the policy does not say; stale after two
 MOST_TEXTS = 60_000  # of findings that differ; each some hundred bytes
 MOST_HARMLESS = 4_000  # of these, for findings that ask for nothing
 
@@ -39,7 +41,8 @@ class Choice:
 
     def takes(self, host: FleetHost) -> bool:
         return (not self.hosts or any(fnmatch.fnmatchcase(host.name, pattern) for pattern in self.hosts)) and (
-            not self.groups or any(fnmatch.fnmatchcase(group, pattern) for group in host.groups for pattern in self.groups))
+            not self.groups or any(fnmatch.fnmatchcase(group, pattern) for group in host.groups for pattern in self.groups)
+        )
 
     @property
     def words(self) -> str:
@@ -49,18 +52,17 @@ class Choice:
 @dataclass(frozen=True)
 class Wishes:
     title: str = "pidhygiene"
-    controls: Mapping[str, Sequence[str]] = field(default_factory=dict)  # rule → ids
     tickets: Mapping[str, str] = field(default_factory=dict)  # rule, or key of a cause → ticket
-    interval_s: float = INTERVAL_S
     choice: Choice = field(default_factory=Choice)
-    policy: Any = None  # pidhygiene.policy.Policy, for the rules of the fleet
+    policy: Policy | None = None
 
 
 def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterable[Taker] = ()) -> Report:
     """The report of this run; ``takers`` are given each host as it passes by. ``now``: what ages are measured from."""
     runs = [each for each in source.runs() if each.started_at <= run.started_at]
     report = Report(wishes.title, run, now, runs=runs[-400:], chosen=wishes.choice.words)
-    keeping = _Keeping(report, wishes)
+    policy = wishes.policy or Policy()
+    keeping = _Keeping(report, float(policy["fleet.interval"]))
     takers = tuple(takers)
 
     def flow() -> Iterator[FleetHost]:
@@ -71,16 +73,19 @@ def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterabl
                     taker(host)
                 yield host
 
-    judged = catalogue.judge(flow(), wishes.policy, now)
-    report.fleet, report.fleet_rules = judged.findings, judged.rules
-    keeping.end()
+    judged = catalogue.judge(flow(), policy, now)
+    rulings = apply(judged.findings, policy, judged.groups, _day(now))
+    report.fleet, report.fleet_rules = tuple(each.finding for each in rulings if each.in_force), judged.rules
+    report.fleet_waived = tuple(each for each in rulings if not each.in_force)
+    controls.judge(report, report.lean, policy, rulings)
     report.before = runs[-2] if len(runs) > 1 else None
     history = History(source, run, report.before)
     report.causes = causes.ranked(report, keeping.grouping.causes(report.hosts, history), wishes.tickets)
     if report.before is not None:
-        report.changes = changes(_before(report, source, wishes.choice), iter(keeping.lean), _day(now), history.seen_earlier, wishes.policy)
+        report.changes = changes(_before(report, source, wishes.choice), iter(report.lean), _day(now), history.seen_earlier, policy)
     controls.trend(report, source)
     urgency.look_ahead(report, source, now)
+    report.urgent.sort(key=urgency.first)
     return report
 
 
@@ -105,17 +110,14 @@ def _tally(table: dict[str, int], said: Any) -> None:
 class _Keeping:
     """What is kept of the hosts that pass by."""
 
-    def __init__(self, report: Report, wishes: Wishes) -> None:
+    def __init__(self, report: Report, interval_s: float) -> None:
         self.report = report
-        self.wishes = wishes
+        self.interval_s = interval_s
         self.grouping = causes.Grouping()
-        self.lean: list[FleetHost] = []  # each host with no more than a comparison of two runs needs
-        self.controls = controls.Counting(wishes.controls)
         self._known: dict[int, int] = {}  # id of a text → its place; texts are kept, so that ids stay theirs
         self._alike: dict[tuple[str, ...], int] = {}
         self._harmless = 0
         self._words: dict[Any, Any] = {}
-        self._waivers: dict[tuple[str, str, str, str, bool], int] = {}
 
     def _once(self, value: Any) -> Any:
         return self._words.setdefault(value, value)
@@ -123,17 +125,26 @@ class _Keeping:
     def take(self, host: FleetHost) -> None:
         report = self.report
         report.outcomes[host.outcome] = report.outcomes.get(host.outcome, 0) + 1
-        row = HostRow(host.name, host.outcome, host.status, self._once(host.groups), at=host.at, received=host.received, message=host.message,
-                      next_step=host.next_step, sha256=host.sha256)
+        row = HostRow(
+            host.name,
+            host.outcome,
+            host.status,
+            self._once(host.groups),
+            at=host.at,
+            received=host.received,
+            message=host.message,
+            next_step=host.next_step,
+            sha256=host.sha256,
+        )
         seen = host.at if host.at is not None and host.received is not None and abs(host.at - host.received) < 30 * 86400 else host.received
-        row.stale = host.outcome == AUDITED and seen is not None and report.now - seen > 2 * self.wishes.interval_s
+        row.stale = host.outcome == AUDITED and seen is not None and report.now - seen > 2 * self.interval_s
         report.stale += row.stale
         place = len(report.hosts)
         report.hosts.append(row)
-        self.controls.take(host)
-        if len(report.runs) > 1:
-            told = tuple(each for each in host.findings if each.get("status") in GRAVE or each.get("waiver"))
-            self.lean.append(FleetHost(host.name, host.outcome, findings=told, rules=host.rules, message=host.message, next_step=host.next_step))
+        told = tuple(each for each in host.findings if each.get("status") in GRAVE or each.get("waiver"))
+        report.lean.append(
+            FleetHost(host.name, host.outcome, groups=row.groups, findings=told, rules=host.rules, message=host.message, next_step=host.next_step)
+        )
         if host.outcome != AUDITED:
             return
         report.statuses[host.status] = report.statuses.get(host.status, 0) + 1
@@ -149,7 +160,6 @@ class _Keeping:
             text = self._text(finding, status)
             texts.append(text)
             marks.append((str(finding.get("rule")), status))
-            self._waiver(finding)
             if not in_force(finding):
                 row.waived += 1
                 continue
@@ -166,17 +176,17 @@ class _Keeping:
 
     def _about(self, row: HostRow, host: FleetHost) -> None:
         audit, about, measures = host.audit, host.host, host.measures
-        distro = _mapping(about.get("distro"))
+        distro = mapping(about.get("distro"))
         row.system = self._once(("%s %s" % (distro.get("id") or "", distro.get("version") or "")).strip())
         row.kernel = self._once(str(about.get("kernel") or ""))
         row.partial = audit.get("visibility") != "full"
         self.report.partial += row.partial
         errors = audit.get("errors")
         row.errors = tuple(str(each) for each in errors[:5]) if isinstance(errors, list) else ()
-        zone = _mapping(_mapping(host.facts.get("time")).get("zone"))
+        zone = mapping(mapping(host.facts.get("time")).get("zone"))
         name = zone.get("name")
         row.zone = self._once(str(name) if name else "UTC" if zone.get("localtime") == "missing" else "")
-        tasks, zombies = measures.get("tasks"), _mapping(measures.get("zombies")).get("total")
+        tasks, zombies = measures.get("tasks"), mapping(measures.get("zombies")).get("total")
         row.tasks = tasks if isinstance(tasks, int) else None
         row.zombies = zombies if isinstance(zombies, int) else None
         row.tightest = max(limits(measures), key=lambda limit: limit.share, default=None)
@@ -189,8 +199,15 @@ class _Keeping:
         if known is not None:
             return known
         report = self.report
-        key = (str(finding.get("rule")), status, str(finding.get("message")), str(finding.get("fingerprint")), str(finding.get("evidence")), str(finding.get("remedy")),
-               str(finding.get("waiver")))
+        key = (
+            str(finding.get("rule")),
+            status,
+            str(finding.get("message")),
+            str(finding.get("fingerprint")),
+            str(finding.get("evidence")),
+            str(finding.get("remedy")),
+            str(finding.get("waiver")),
+        )
         known = self._alike.get(key)
         if known is None:
             harmless = status not in GRAVE
@@ -203,19 +220,6 @@ class _Keeping:
                 report.titles[key[0]] = TITLES.get(key[0]) or str(finding.get("title", ""))
             self._known[id(finding)] = known  # this very object is kept
         return known
-
-    def _waiver(self, finding: Mapping[str, Any]) -> None:
-        waiver = finding.get("waiver")
-        if isinstance(waiver, Mapping):
-            key = (str(finding.get("rule")), *(str(waiver.get(name) or "") for name in ("owner", "expires", "justification")), bool(waiver.get("expired")))
-            self._waivers[key] = self._waivers.get(key, 0) + 1  # type: ignore[index]
-
-    def end(self) -> None:
-        report = self.report
-        report.waivers = [WaiverLine(*key, number) for key, number in sorted(self._waivers.items(), key=lambda each: each[0][2])]
-        report.controls = self.controls.result(report.expected - len(report.hosts))
-        report.controls_mapped = self.controls.mapped
-        report.urgent.sort(key=urgency.first)
 
 
 def limits(measures: Mapping[str, Any]) -> Iterator[Limit]:
@@ -230,7 +234,3 @@ def limits(measures: Mapping[str, Any]) -> Iterator[Limit]:
             used, limit = row.get("used"), row.get("limit")
             if isinstance(used, int) and isinstance(limit, int) and limit > 0:
                 yield Limit(str(row.get("kind")), str(row.get("holder")), used, limit)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

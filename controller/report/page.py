@@ -35,13 +35,40 @@ def parts(report: Report, pack: str = "") -> Iterator[str]:
     missing = sorted((row for row in report.hosts if not row.audited), key=HostRow.gravity)
     # The data need no escaping (base64), style and script are ours; the policy names their digests.
     yield from template.generate(
-        report=report, verdict=wording.verdict(report), scope=wording.scope(report), about=wording.about(report), urgent_words=wording.urgent_words(report),
-        urgent=report.urgent[:MOST_URGENT], more_urgent=max(0, len(report.urgent) - MOST_URGENT), missing=missing[:MOST_MISSING], causes=report.causes[:MOST_CAUSES],
-        controls=report.controls[:MOST_CONTROLS], zones=places, zone_map=drawing.world(places), trend_chart=drawing.trend(report), sparks=report.sparks,
-        changed=[(kind, [(each, len(each.hosts)) for each in changes.of(kind)]) for kind in KINDS] if changes else [], pack=pack, statuses=STATUSES,
-        left_out=_left_out(left), style=Markup(style), script=Markup(script), data=Markup(data), security=_security(style, script),
-        number=wording.number, count=wording.count, percent=wording.percent, when=wording.when, day=wording.day, between=wording.between, local=wording.local,
-        soon=urgency.soon, spark=drawing.spark, missing_of=drawing.missing_of, style_of=style_of)
+        report=report,
+        verdict=wording.verdict(report),
+        scope=wording.scope(report),
+        about=wording.about(report),
+        urgent_words=wording.urgent_words(report),
+        urgent=report.urgent[:MOST_URGENT],
+        more_urgent=max(0, len(report.urgent) - MOST_URGENT),
+        missing=missing[:MOST_MISSING],
+        causes=report.causes[:MOST_CAUSES],
+        controls=report.controls[:MOST_CONTROLS],
+        zones=places,
+        zone_map=drawing.world(places),
+        trend_chart=drawing.trend(report),
+        sparks=report.sparks,
+        changed=[(kind, [(each, len(each.hosts)) for each in changes.of(kind)]) for kind in KINDS] if changes else [],
+        pack=pack,
+        statuses=STATUSES,
+        left_out=_left_out(left),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(data),
+        security=_security(style, script),
+        number=wording.number,
+        count=wording.count,
+        percent=wording.percent,
+        when=wording.when,
+        day=wording.day,
+        between=wording.between,
+        local=wording.local,
+        soon=urgency.soon,
+        spark=drawing.spark,
+        missing_of=drawing.missing_of,
+        style_of=style_of,
+    )
 
 
 def _read(name: str) -> str:
@@ -55,12 +82,17 @@ def style_of(word: str) -> str:
 def _left_out(findings: int) -> str:
     if not findings:
         return "Evidence and remedy of every finding are in this page."
-    return "%s of hosts that are better off, or of information, are counted only, to keep this page small; --host NAME makes a page with all of one host, --format ndjson has all of all." % (
-        wording.count(findings, "finding"))
+    return (
+        "%s of information, or of hosts that are better off, are counted only, to keep this page small; "
+        "--host NAME makes a page with all of one host, --format ndjson has all of all." % (wording.count(findings, "finding"))
+    )
 
 
 def _security(style: str, script: str) -> str:
     def digest(text: str) -> str:
         return "'sha256-%s'" % base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
-    return "default-src 'none'; script-src %s; style-src %s; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'" % (digest(script), digest(style))
+    return "default-src 'none'; script-src %s; style-src %s; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'" % (
+        digest(script),
+        digest(style),
+    )

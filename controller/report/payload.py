@@ -51,8 +51,10 @@ def build(report: Report) -> tuple[dict[str, Any], int]:
     groups, zones, systems, kernels = _Table(), _Table(""), _Table(""), _Table("")
     groupsets, countsets, marksets, textsets, limits = (_Table() for _ in range(5))
     outcomes = _Table("audited")
-    columns: dict[str, list[Any]] = {name: [] for name in (
-        "name", "outcome", "status", "groups", "zone", "system", "kernel", "counts", "marks", "texts", "limit", "at", "flags", "tasks", "zombies")}
+    columns: dict[str, list[Any]] = {
+        name: []
+        for name in ("name", "outcome", "status", "groups", "zone", "system", "kernel", "counts", "marks", "texts", "limit", "at", "flags", "tasks", "zombies")
+    }
     messages: dict[int, list[str]] = {}
     errors: dict[int, list[str]] = {}
     left = 0
@@ -60,11 +62,21 @@ def build(report: Report) -> tuple[dict[str, Any], int]:
         kept = tuple(sorted((places.get(text, -1) for text in row.texts), key=lambda text: (text < 0, text)))
         left += sum(text < 0 for text in kept)
         for name, value in (
-            ("name", row.name), ("outcome", outcomes.place(row.outcome)), ("status", _status(row)), ("groups", groupsets.place(tuple(groups.place(each) for each in row.groups))),
-            ("zone", zones.place(row.zone)), ("system", systems.place(row.system)), ("kernel", kernels.place(row.kernel)), ("counts", countsets.place(row.counts[:3])),
-            ("marks", marksets.place(tuple(rules.place(rule) << 3 | min(place(STATUSES, status), 7) for rule, status in row.marks))), ("texts", textsets.place(kept)),
-            ("limit", limits.place(tuple(row.tightest)) if row.tightest else -1), ("at", int(row.at if row.at is not None else row.received or 0)),
-            ("flags", row.partial | row.stale << 1), ("tasks", row.tasks), ("zombies", row.zombies),
+            ("name", row.name),
+            ("outcome", outcomes.place(row.outcome)),
+            ("status", _status(row)),
+            ("groups", groupsets.place(tuple(groups.place(each) for each in row.groups))),
+            ("zone", zones.place(row.zone)),
+            ("system", systems.place(row.system)),
+            ("kernel", kernels.place(row.kernel)),
+            ("counts", countsets.place(row.counts[:3])),
+            ("marks", marksets.place(tuple(rules.place(rule) << 3 | min(place(STATUSES, status), 7) for rule, status in row.marks))),
+            ("texts", textsets.place(kept)),
+            ("limit", limits.place(tuple(row.tightest)) if row.tightest else -1),
+            ("at", int(row.at if row.at is not None else row.received or 0)),
+            ("flags", row.partial | row.stale << 1),
+            ("tasks", row.tasks),
+            ("zombies", row.zombies),
         ):
             columns[name].append(value)
         if row.message or row.next_step:
@@ -73,10 +85,22 @@ def build(report: Report) -> tuple[dict[str, Any], int]:
             errors[number] = list(row.errors)
     found = {rule for row_marks in marksets.rows for rule in (mark >> 3 for mark in row_marks)}
     return {
-        "outcomes": outcomes.rows, "groups": groups.rows, "groupsets": groupsets.rows, "zones": zones.rows, "systems": systems.rows, "kernels": kernels.rows,
-        "countsets": countsets.rows, "marksets": marksets.rows, "textsets": textsets.rows, "limits": limits.rows, "hosts": columns, "messages": messages, "errors": errors,
+        "outcomes": outcomes.rows,
+        "groups": groups.rows,
+        "groupsets": groupsets.rows,
+        "zones": zones.rows,
+        "systems": systems.rows,
+        "kernels": kernels.rows,
+        "countsets": countsets.rows,
+        "marksets": marksets.rows,
+        "textsets": textsets.rows,
+        "limits": limits.rows,
+        "hosts": columns,
+        "messages": messages,
+        "errors": errors,
         "rules": [{"id": rule, "title": report.titles.get(rule, ""), "found": number in found} for number, rule in enumerate(rules.rows)],
-        "texts": texts, "remedies": [json.loads(each) for each in remedies.rows],
+        "texts": texts,
+        "remedies": [json.loads(each) for each in remedies.rows],
         "causes": [{"rule": cause.rule, "what": cause.what, "hosts": cause.hosts} for cause in report.causes[:MOST_CAUSES]],
         "digests": [row.sha256 for row in report.hosts] if len(report.hosts) <= MOST_DIGESTS else None,
     }, left
@@ -112,11 +136,17 @@ def _text(finding: Mapping[str, Any], rules: _Table, remedies: _Table) -> dict[s
     subject = finding.get("subject")
     made = None if exact is None else {**exact._asdict(), "disruptive": bool(proposed.get("disruptive")) if isinstance(proposed, Mapping) else False}
     return {
-        "rule": rules.place(str(finding.get("rule"))), "status": min(place(STATUSES, str(finding.get("status"))), len(STATUSES) - 1), "severity": str(finding.get("severity", "")),
-        "subject": str(subject.get("id", "")) if isinstance(subject, Mapping) else "", "message": str(finding.get("message", "")), "binding": str(finding.get("binding") or ""),
+        "rule": rules.place(str(finding.get("rule"))),
+        "status": min(place(STATUSES, str(finding.get("status"))), len(STATUSES) - 1),
+        "severity": str(finding.get("severity", "")),
+        "subject": str(subject.get("id", "")) if isinstance(subject, Mapping) else "",
+        "message": str(finding.get("message", "")),
+        "binding": str(finding.get("binding") or ""),
         "evidence": [[str(each.get("source", ""))[:LONGEST], str(each.get("value", ""))[:LONGEST]] for each in evidence[:MOST_EVIDENCE]],
-        "more": max(0, len(evidence) - MOST_EVIDENCE), "remedy": -1 if made is None else remedies.place(json.dumps(made, sort_keys=True)),
+        "more": max(0, len(evidence) - MOST_EVIDENCE),
+        "remedy": -1 if made is None else remedies.place(json.dumps(made, sort_keys=True)),
         "references": [str(each) for each in finding.get("references") or () if isinstance(each, str)][:6],
         "waiver": {**{name: str(waiver.get(name) or "") for name in ("owner", "expires", "justification")}, "expired": bool(waiver.get("expired"))}
-        if isinstance(waiver, Mapping) else None,
+        if isinstance(waiver, Mapping)
+        else None,
     }

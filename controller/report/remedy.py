@@ -1,6 +1,9 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A remedy as people apply it: a task of Ansible, a state of Salt, a command. Values are written as JSON, which both read, so that no text of a host becomes syntax."""
+"""A remedy as people apply it: a task of Ansible, a state of Salt, a command.
+
+Values are written as JSON, which YAML reads, so that no text of a host becomes syntax.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +61,10 @@ def exact(finding: Mapping[str, Any], host: str = "HOST") -> Exact | None:
     ansible.extend("    %s: %s" % (_key(name), _scalar(parameters[name])) for name in names)
     salt = ["%s:" % _scalar("%s %s" % (finding.get("rule"), finding.get("fingerprint"))), "  pidhygiene.%s:%s" % (state, disturbs)]
     salt.extend("    - %s: %s" % (_key("ensure" if name == "state" else name), _scalar(parameters[name])) for name in names)
-    command = "python -m pidhygiene.controller plan DIR --host %s --rule %s -o plan.yml\nansible-playbook -b playbooks/remediate.yml -e plan=plan.yml --check --diff" % (
-        shlex.quote(host), shlex.quote(str(finding.get("rule"))))
+    command = (
+        "python -m pidhygiene.controller plan DIR --host %s --rule %s -o plan.yml\nansible-playbook -b playbooks/remediate.yml -e plan=plan.yml --check --diff"
+        % (shlex.quote(host), shlex.quote(str(finding.get("rule"))))
+    )
     return Exact("\n".join(ansible), "\n".join(salt), command, "")
 
 
@@ -69,7 +74,12 @@ def _parameters(proposed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, str) and NAME.match(value) and not value.replace(".", "").isdigit() and value.lower() not in ("yes", "no", "on", "off", "true", "false", "null", "y", "n"):
+    if (
+        isinstance(value, str)
+        and NAME.match(value)
+        and not value.replace(".", "").isdigit()
+        and value.lower() not in ("yes", "no", "on", "off", "true", "false", "null", "y", "n")
+    ):
         return value
     return json.dumps(value, ensure_ascii=True, sort_keys=True)
 

@@ -54,8 +54,21 @@ class FolderSource:
         started, ended = (seconds(self._told.get(name)) for name in ("started_at", "ended_at"))
         targeted = len(self._told["hosts"]) if self._told else None
         first, last = min(times, default=0.0), max(times, default=0.0)
-        return [Run(THIS_RUN, self._folder.resolve().name, "reported" if self._told else "named", started or first, ended or last, str(self._told.get("by", "")),
-                    str(self._told.get("engine_version", "")), str(self._told.get("inventory_digest", "")), targeted, outcomes, statuses)]
+        return [
+            Run(
+                THIS_RUN,
+                self._folder.resolve().name,
+                "reported" if self._told else "named",
+                started or first,
+                ended or last,
+                str(self._told.get("by", "")),
+                str(self._told.get("engine_version", "")),
+                str(self._told.get("inventory_digest", "")),
+                targeted,
+                outcomes,
+                statuses,
+            )
+        ]
 
     def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]:
         if not self._told:
@@ -66,8 +79,11 @@ class FolderSource:
         for name in sorted(self._told["hosts"]):
             if names is None or name in names:
                 found = folders.entry(self._folder, name)
-                yield _fleet_host(found) if found is not None else FleetHost(
-                    name, folders.NOT_RECORDED, message="no answer of it was recorded", next_step="run the audit again with --limit %s" % name)
+                yield (
+                    _fleet_host(found)
+                    if found is not None
+                    else FleetHost(name, folders.NOT_RECORDED, message="no answer of it was recorded", next_step="run the audit again with --limit %s" % name)
+                )
 
     def finding_history(self, until: float | None = None, names: Sequence[str] | None = None) -> Iterator[FindingHistory]:
         return iter(())
@@ -82,14 +98,30 @@ class FolderSource:
 def _fleet_host(entry: folders.Entry) -> FleetHost:
     document = entry.document
     if document["schema"] == folders.ATTEMPT:
-        return FleetHost(entry.host, str(document.get("outcome")), at=seconds(document.get("at")), received=_written(entry.path),
-                         message=str(document.get("message", "")), next_step=str(document.get("next_step", "")))
+        return FleetHost(
+            entry.host,
+            str(document.get("outcome")),
+            at=seconds(document.get("at")),
+            received=_written(entry.path),
+            message=str(document.get("message", "")),
+            next_step=str(document.get("next_step", "")),
+        )
     tags = document["host"].get("tags")
     return FleetHost(
-        entry.host, folders.AUDITED, at=seconds(document["audit"].get("started_at")), received=_written(entry.path), status=overview.status_of(document),
-        groups=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (), host=document["host"], audit=document["audit"],
-        facts=document["facts"], measures=document["measures"], findings=tuple(document["findings"]),
-        rules={str(row.get("rule")): str(row.get("status")) for row in document["rules"]}, sha256=_digest(entry.path))
+        entry.host,
+        folders.AUDITED,
+        at=seconds(document["audit"].get("started_at")),
+        received=_written(entry.path),
+        status=overview.status_of(document),
+        groups=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
+        host=document["host"],
+        audit=document["audit"],
+        facts=document["facts"],
+        measures=document["measures"],
+        findings=tuple(document["findings"]),
+        rules={str(row.get("rule")): str(row.get("status")) for row in document["rules"]},
+        sha256=_digest(entry.path),
+    )
 
 
 def _written(path: Path) -> float | None:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..fleet.changes import Changes
+from ..fleet.controls import Control
 from ..fleet.judging import RuleRow
-from ..fleet.model import AUDITED, FleetFinding
+from ..fleet.model import AUDITED, FleetFinding, FleetHost
+from ..fleet.waivers import Ruling
 from ..store.rows import Run
 
 STATUSES = ("fail", "warn", "unknown", "info", "n/a", "pass")  # gravest first
@@ -136,31 +138,6 @@ class HostRow:
 
 
 @dataclass
-class Control:
-    """One control, or one family of rules where the policy maps none. Hosts by what the rules of it say."""
-
-    id: str
-    rules: tuple[str, ...]
-    passed: int = 0
-    failed: int = 0
-    unknown: int = 0
-    not_audited: int = 0
-    waived: int = 0
-    not_applicable: int = 0
-    waivers: tuple[str, ...] = ()  # by whom, until when
-    trend: tuple[int, ...] = ()  # of each run: hosts on which the worst of its rules fails
-
-
-class WaiverLine(NamedTuple):
-    rule: str
-    owner: str
-    expires: str
-    justification: str
-    expired: bool
-    findings: int
-
-
-@dataclass
 class Report:
     """All that a report says. Hosts sorted by name."""
 
@@ -178,13 +155,16 @@ class Report:
     titles: dict[str, str] = field(default_factory=dict)  # of rules
     urgent: list[Urgent] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
-    fleet: tuple[FleetFinding, ...] = ()
+    fleet: tuple[FleetFinding, ...] = ()  # in force
     fleet_rules: tuple[RuleRow, ...] = ()
     changes: Changes | None = None  # against the run before; None: there is none
     before: Run | None = None
+    fleet_waived: tuple[Ruling, ...] = ()
     controls: list[Control] = field(default_factory=list)
     controls_mapped: bool = False
-    waivers: list[WaiverLine] = field(default_factory=list)
+    states: dict[str, bytearray] = field(default_factory=dict)  # of each control, its outcome on each host: places in fleet.controls.OUTCOMES
+    trends: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of each control, hosts that fail in each run
+    lean: list[FleetHost] = field(default_factory=list)  # as hosts, with no more than their rules and what is grave or waived
     runs: list[Run] = field(default_factory=list)  # up to this one, in the order of time
     sparks: dict[str, tuple[float, ...]] = field(default_factory=dict)  # tasks of urgent hosts over their runs
     partial: int = 0
@@ -208,5 +188,4 @@ class Report:
         return sum(self.statuses.get(status, 0) for status in statuses)
 
     def gated(self, fail_on: str) -> bool:
-        return any(row.count(status) for row in self.hosts for status in GATING[fail_on]) or any(
-            finding.status in GATING[fail_on] for finding in self.fleet)
+        return any(row.count(status) for row in self.hosts for status in GATING[fail_on]) or any(finding.status in GATING[fail_on] for finding in self.fleet)

@@ -72,8 +72,11 @@ def verdict(report: Report) -> str:
         return "Deviations on %s of %s" % (number(deviating), count(report.audited, "audited host")) + missing
     if report.causes and any(cause.status in ("fail", "warn") for cause in report.causes):
         return "No host deviates alone, but the fleet does: see the causes" + missing
-    return "No deviation found in %s on %s" % (count(len(report.rules) + len(report.fleet_rules), "check"), count(report.audited, "host")) + (
-        "; %s with unknowns" % count(unknown, "host") if unknown else "") + missing
+    return (
+        "No deviation found in %s on %s" % (count(len(report.rules) + len(report.fleet_rules), "check"), count(report.audited, "host"))
+        + ("; %s with unknowns" % count(unknown, "host") if unknown else "")
+        + missing
+    )
 
 
 def _refuse(hosts: int) -> str:
@@ -83,12 +86,23 @@ def _refuse(hosts: int) -> str:
 def scope(report: Report) -> list[tuple[str, bool]]:
     """What was expected and what became of it; the second: whether to stress it."""
     inventory = " (inventory %s)" % report.run.inventory_digest if report.run.inventory_digest and not report.chosen else ""
-    parts = [("%s expected%s" % (number(report.expected), inventory) if report.run.targeted is not None or report.chosen
-              else "%s known; no inventory said how many were expected" % count(len(report.hosts), "host"), True),
-             ("%s audited" % number(report.audited), True)]
+    parts = [
+        (
+            "%s expected%s" % (number(report.expected), inventory)
+            if report.run.targeted is not None or report.chosen
+            else "%s known; no inventory said how many were expected" % count(len(report.hosts), "host"),
+            True,
+        ),
+        ("%s audited" % number(report.audited), True),
+    ]
     not_recorded = report.outcomes.get(NOT_RECORDED, 0) + report.expected - len(report.hosts)
-    for value, word in ((report.outcomes.get(UNREACHABLE, 0), "unreachable"), (report.outcomes.get(FAILED, 0), "failed"), (not_recorded, "not recorded"),
-                        (report.stale, "stale"), (report.partial, "partial")):
+    for value, word in (
+        (report.outcomes.get(UNREACHABLE, 0), "unreachable"),
+        (report.outcomes.get(FAILED, 0), "failed"),
+        (not_recorded, "not recorded"),
+        (report.stale, "stale"),
+        (report.partial, "partial"),
+    ):
         parts.append(("%s %s" % (number(value), word), value > 0))
     others = sum(value for outcome, value in report.outcomes.items() if outcome not in (AUDITED, UNREACHABLE, FAILED, NOT_RECORDED))
     return parts + ([("%s of another outcome" % number(others), True)] if others else [])

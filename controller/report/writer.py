@@ -1,11 +1,11 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each format is: a name, a sentence, and a writer that sees every host once and then the report."""
+"""What each format is: a name, and a writer that sees every host once and then the report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..fleet.model import FleetHost
 from ..store.rows import Run
@@ -18,7 +18,6 @@ class Context:
     """What writers know before the first host."""
 
     run: Run
-    controls: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fail_on: str = "fail"
     pack: str = ""  # the auditor pack as the page links to it
 
@@ -54,6 +53,5 @@ class Writer:
 @dataclass(frozen=True)
 class Format:
     name: str
-    about: str  # one sentence
     writer: Callable[[str, Context], Writer]
     sees_hosts: bool = False

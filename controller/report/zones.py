@@ -14,8 +14,19 @@ from .view import Report
 
 DATABASE = Path("/usr/share/zoneinfo/tzdata.zi")
 ALIASES = {  # where this machine has no list of links
-    "PRC": "Asia/Shanghai", "Etc/UTC": "UTC", "Etc/UCT": "UTC", "UCT": "UTC", "Zulu": "UTC", "Universal": "UTC", "Etc/Zulu": "UTC", "Etc/Universal": "UTC",
-    "GB": "Europe/London", "Japan": "Asia/Tokyo", "US/Eastern": "America/New_York", "US/Central": "America/Chicago", "US/Pacific": "America/Los_Angeles",
+    "PRC": "Asia/Shanghai",
+    "Etc/UTC": "UTC",
+    "Etc/UCT": "UTC",
+    "UCT": "UTC",
+    "Zulu": "UTC",
+    "Universal": "UTC",
+    "Etc/Zulu": "UTC",
+    "Etc/Universal": "UTC",
+    "GB": "Europe/London",
+    "Japan": "Asia/Tokyo",
+    "US/Eastern": "America/New_York",
+    "US/Central": "America/Chicago",
+    "US/Pacific": "America/Los_Angeles",
 }
 
 

@@ -3,6 +3,7 @@
 import datetime
 
 import synthetic
+from pidhygiene.policy import Policy
 from controller.report.gather import Wishes, gather
 from controller.store import Store
 
@@ -10,7 +11,7 @@ DAY = synthetic.DAY
 NOW = synthetic.START + 4 * DAY + 3600
 HOSTILE = '<script>document.title="owned"</script>'
 HOSTILE_HOST = "evil'><img src=x onerror=window.owned=1>.example.org"
-WISHES = Wishes(controls={"PH-LIM-001": ["CIS 1.6.1", "ISO A.8.6"], "PH-ZMB-001": ["ISO A.8.6"], "PH-TZ-001": ["CIS 2.1.1"], "PH-SYS-006": ["PCI 2.2"]},
+WISHES = Wishes(policy=Policy({"controls": {"PH-LIM-001": ["CIS 1.6.1", "ISO A.8.6"], "PH-ZMB-001": ["ISO A.8.6"], "PH-TZ-001": ["CIS 2.1.1"], "PH-SYS-006": ["PCI 2.2"]}}),
                 tickets={"PH-ZMB-001": "OPS-4711"})
 ZONES = ("Europe/Berlin", "Europe/Berlin", "Etc/UTC", "PRC", "America/New_York", "Asia/Kolkata")
 

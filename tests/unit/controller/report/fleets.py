@@ -1,6 +1,7 @@
 """A small fleet with all that a report tells of: two hosts that refuse forks, leaks, other zones, waivers, silence, and names that mean harm."""
 
 import datetime
+import os
 
 import synthetic
 from pidhygiene.policy import Policy
@@ -72,11 +73,18 @@ def store(place, runs=5, hosts=60):
     """A store with these runs."""
     opened = Store.open(str(place / "fleet.db"))
     for run in range(runs):
-        folder = synthetic.write_folder(place / ("run%d" % run), documents(run, hosts), started=synthetic.START + run * DAY)
-        intake = opened.intake(now=lambda: synthetic.START + run * DAY + 700)  # noqa: B023  # used at once
-        intake.folder(folder)
-        intake.flush()
+        ingest(opened, place / ("run%d" % run), documents(run, hosts), run)
     return opened
+
+
+def ingest(opened, place, found, run):
+    """As if the files had been written when the run was."""
+    began = synthetic.START + run * DAY
+    for path in synthetic.write_folder(place, found, started=began).rglob("*.json"):
+        os.utime(path, (began + 700, began + 700))
+    intake = opened.intake(now=lambda: began + 700)
+    intake.folder(place)
+    intake.flush()
 
 
 def report(place, wishes=WISHES, **size):

@@ -104,6 +104,11 @@ def controls(hosts: Iterable[FleetHost], policy: Policy, rules: Iterable[str], f
     by_control = mapped(policy, rules)
     counting = {control: _Counting() for control in by_control}
     by_host = _of_hosts(fleet)
+    of_fleet: dict[str, set[str]] = {}
+    for rule, name in by_host:
+        of_fleet.setdefault(name, set()).add(rule)
+    # Where no finding speaks of a control. Hosts share their statuses; they are kept, so that ids stay theirs.
+    bares: dict[tuple[str, int], tuple[Mapping[str, str], str]] = {}
     ran = {row.rule: "n/a" if row.reason else PASS for row in judged}  # a host that no finding names is well
     for host in hosts:
         findings: dict[str, list[Mapping[str, Any]]] = {}
@@ -115,10 +120,16 @@ def controls(hosts: Iterable[FleetHost], policy: Policy, rules: Iterable[str], f
                 if tell:
                     tell(host, control, NOT_AUDITED)
                 continue
-            statuses = {rule: ran.get(rule, UNKNOWN) if rule.startswith(FAMILY) else host.rules.get(rule, UNKNOWN) for rule in named}
-            outcomes = {_of_rule(host, rule, statuses[rule], findings.get(rule, ()), by_host, counting[control])
-                        if rule in findings or by_host and (rule, host.name) in by_host else _BARE.get(statuses[rule], UNSEEN) for rule in named}
-            outcome = min(outcomes, key=GRAVEST.index, default=NOT_APPLICABLE)
+            told = findings.keys() | of_fleet.get(host.name, ())
+            bare = bares.get((control, id(host.rules))) if told.isdisjoint(named) else None
+            if bare is not None:
+                outcome = bare[1]
+            else:
+                statuses = {rule: ran.get(rule, UNKNOWN) if rule.startswith(FAMILY) else host.rules.get(rule, UNKNOWN) for rule in named}
+                outcomes = [_of_rule(host, rule, statuses[rule], findings.get(rule, ()), by_host, counting[control]) for rule in named]
+                outcome = min(outcomes, key=GRAVEST.index, default=NOT_APPLICABLE)
+                if told.isdisjoint(named):
+                    bares[control, id(host.rules)] = host.rules, outcome
             counting[control].add(host, outcome)
             if tell:
                 tell(host, control, outcome)

@@ -74,6 +74,7 @@ def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterabl
                 yield host
 
     judged = catalogue.judge(flow(), policy, now)
+    keeping.end()
     rulings = apply(judged.findings, policy, judged.groups, _day(now))
     report.fleet, report.fleet_rules = tuple(each.finding for each in rulings if each.in_force), judged.rules
     report.fleet_waived = tuple(each for each in rulings if not each.in_force)
@@ -116,6 +117,7 @@ class _Keeping:
         self.grouping = causes.Grouping()
         self._known: dict[int, int] = {}  # id of a text → its place; texts are kept, so that ids stay theirs
         self._alike: dict[tuple[str, ...], int] = {}
+        self._statuses: dict[int, list[Any]] = {}  # statuses of rules, which hosts share, and on how many hosts; kept, so that ids stay theirs
         self._harmless = 0
         self._words: dict[Any, Any] = {}
 
@@ -149,9 +151,8 @@ class _Keeping:
             return
         report.statuses[host.status] = report.statuses.get(host.status, 0) + 1
         self._about(row, host)
-        for rule, status in host.rules.items():
-            counted = report.rules.setdefault(rule, {})
-            counted[status] = counted.get(status, 0) + 1
+        known = self._statuses.setdefault(id(host.rules), [host.rules, 0])
+        known[1] += 1
         counts = dict.fromkeys(STATUSES, 0)
         texts = []
         marks = []
@@ -174,6 +175,12 @@ class _Keeping:
         row.texts = self._once(tuple(texts))
         row.marks = self._once(tuple(sorted(set(marks))))
 
+    def end(self) -> None:
+        for rules, hosts in self._statuses.values():
+            for rule, status in rules.items():
+                counted = self.report.rules.setdefault(rule, {})
+                counted[status] = counted.get(status, 0) + hosts
+
     def _about(self, row: HostRow, host: FleetHost) -> None:
         audit, about, measures = host.audit, host.host, host.measures
         distro = mapping(about.get("distro"))
@@ -189,7 +196,7 @@ class _Keeping:
         tasks, zombies = measures.get("tasks"), mapping(measures.get("zombies")).get("total")
         row.tasks = tasks if isinstance(tasks, int) else None
         row.zombies = zombies if isinstance(zombies, int) else None
-        row.tightest = max(limits(measures), key=lambda limit: limit.share, default=None)
+        row.tightest = tightest(measures)
         _tally(self.report.policies, audit.get("policy_digest"))
         _tally(self.report.engines, audit.get("engine_version"))
 
@@ -222,15 +229,18 @@ class _Keeping:
         return known
 
 
-def limits(measures: Mapping[str, Any]) -> Iterator[Limit]:
-    """The budgets that the measures tell of."""
-    budgets = measures.get("budgets")
-    rows = list(budgets.values()) if isinstance(budgets, Mapping) else []
-    for name in ("groups", "users"):
-        more = measures.get(name)
-        rows.extend((each.get("binding") if name == "users" else each) for each in (more if isinstance(more, list) else ()) if isinstance(each, Mapping))
+def tightest(measures: Mapping[str, Any]) -> Limit | None:
+    """The fullest of the budgets that the measures tell of."""
+    budgets, groups, users = measures.get("budgets"), measures.get("groups"), measures.get("users")
+    rows = [*budgets.values()] if isinstance(budgets, Mapping) else []
+    if isinstance(groups, list):
+        rows.extend(groups)
+    if isinstance(users, list):
+        rows.extend(each.get("binding") for each in users if isinstance(each, Mapping))
+    share, fullest = -1.0, None
     for row in rows:
         if isinstance(row, Mapping):
             used, limit = row.get("used"), row.get("limit")
-            if isinstance(used, int) and isinstance(limit, int) and limit > 0:
-                yield Limit(str(row.get("kind")), str(row.get("holder")), used, limit)
+            if isinstance(used, int) and isinstance(limit, int) and limit > 0 and used > share * limit:
+                share, fullest = used / limit, row
+    return Limit(str(fullest.get("kind")), str(fullest.get("holder")), int(fullest["used"]), int(fullest["limit"])) if fullest is not None else None

@@ -17,7 +17,7 @@ from . import remedy
 from .source import Source
 from .view import Forecast, HostRow, Limit, Report, Urgent, rank
 
-MOST_LOOKED_AT = 400  # hosts whose history is read
+MOST_LOOKED_AT = 200  # hosts whose history is read
 NEAR = 0.5  # of a limit
 FURTHEST_S = 14 * 86400.0  # of a date that no rule has an opinion on
 SOON_S = 72 * 3600.0

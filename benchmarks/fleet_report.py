@@ -18,8 +18,12 @@ from .measuring import Finding, Note, Number, line
 
 REPORT_S, MEMORY_MB, PAGE_MB, USABLE_S = 15.0, 500.0, 20.0, 3.0
 EVERY_FORMAT_S = 30.0
-FORMATS = {"html": "r.html", "text": "r.txt", "csv": "pack.zip", "ndjson": "r.ndjson", "json": "r.json", "junit": "r.xml", "sarif": "r.sarif", "prometheus": "r.prom", "nagios": "r.line"}
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+FORMATS = {
+    "html": "r.html", "text": "r.txt", "csv": "pack.zip", "ndjson": "r.ndjson", "json": "r.json", "junit": "r.xml", "sarif": "r.sarif",
+    "prometheus": "r.prom", "nagios": "r.line",
+}
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync")
 REPORT = """
 import contextlib, json, os, resource, sys, time
 from controller.__main__ import main

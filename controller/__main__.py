@@ -1,8 +1,7 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``python -m pidhygiene.controller report [DIR] [--format NAME:PATH ...]``: a page, a text, and what machines read, of a folder or the store;
-``plan RESULT|DIR ... [-o PLAN]``: what would repair it;
-``ingest``, ``runs``, ``prune``: the store that remembers.
+``plan RESULT|DIR ... [-o PLAN]``: what would repair it; ``ingest``, ``runs``, ``prune``: the store that remembers.
 
 Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong usage, 100 findings at or above it.
 """
@@ -45,9 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--owner", default="", help="who answers for restarts on schedule; without one the next audit says that nobody does")
     plan.add_argument("--reboot-at", default="", metavar="WHEN", help="let hosts that need it reboot: +30, 03:30, 2027-03-31T02:30:00Z")
     plan.set_defaults(run=_plan)
-    storing.add_to(commands)
     comparing.add_to(commands)
     policies.add_to(commands)
+    storing.add_to(commands)
     return parser
 
 

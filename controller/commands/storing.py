@@ -97,9 +97,11 @@ def _ingest(options: argparse.Namespace) -> int:
             intake.paths([Path(path) for path in options.paths if path != "-"])
             if "-" in options.paths:
                 intake.stream(sys.stdin.buffer)
-        except (stores.StoreError, KeyboardInterrupt):
+        except (stores.StoreError, KeyboardInterrupt) as error:
             progress.end()
             sys.stderr.write("pidhygiene: stopped after %s; the same command again takes in the rest\n" % _hosts(intake.account.recorded))
+            if isinstance(error, KeyboardInterrupt):
+                return BROKEN
             raise
         progress.end()
         _tell(intake.account, store)

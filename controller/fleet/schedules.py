@@ -73,7 +73,7 @@ class SameMinute(Judge):
 
 
 def _patterns(policy: Policy) -> list[str]:
-    groups: Mapping[str, Any] = policy.document.get("quorum_groups") or {}
+    groups: Mapping[str, Any] = policy["quorum_groups"]
     return [pattern for group in groups.values() for pattern in group["voters"]]
 
 

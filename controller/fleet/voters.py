@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pidhygiene.policy import Policy
+from pidhygiene.remedies import quorum
 
 _TAG = re.compile(r"quorum=([1-9][0-9]{0,3})")
 
@@ -33,14 +32,7 @@ class Voters:
 
 def groups(policy: Policy, hosts: Mapping[str, Sequence[str]]) -> list[Voters]:
     """``hosts``: every host there is, with its tags. A voter that the policy names in full counts although nobody saw it."""
-    found = []
-    given: Mapping[str, Any] = policy.document.get("quorum_groups") or {}
-    for name in sorted(given):
-        patterns = given[name]["voters"]
-        known = {host for host in hosts if any(fnmatch.fnmatchcase(host, pattern) for pattern in patterns)}
-        voters = sorted(known | {pattern for pattern in patterns if not re.search(r"[*?\[]", pattern)})
-        if voters:
-            found.append(Voters(name, tuple(voters), len(voters), tuple(given[name].get("units", ()))))
+    found = [Voters(each.name, each.voters, len(each.voters), each.units) for each in quorum.of_policy(policy["quorum_groups"], sorted(hosts))]
     named = {host for group in found for host in group.hosts}
     return found + _tagged({host: tags for host, tags in hosts.items() if host not in named})
 

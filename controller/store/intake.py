@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import unquote
 
 from sqlalchemy import Engine
@@ -95,15 +96,25 @@ class Intake:
 
     def folder(self, place: Path) -> None:
         """A report folder, or any folder of results. A file is called as its host is. Errors: OSError."""
+        held = 0
         with _Told(self, [place / RUN_FILE] if (place / RUN_FILE).is_file() else []) as told:
             for folder in (place, place / RESULTS, place / NOT_AUDITED):
                 for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
                     if name.endswith(ENDINGS) and not name.startswith(".") and not (folder == place and name == RUN_FILE):
+                        held += 1
                         self._file(folder / name, told, _host_of(name, told), sure=folder != place)
+            if not held and told.run is None:
+                self._refuse(str(place), Refused("it holds no result", "name the folder that audit.yml wrote"))
 
     def stream(self, stream: IO[bytes], where: str = "standard input") -> None:
         with _Told(self, []) as told:
             self._all(sources.of_stream(stream, where), told, None, self._now())
+
+    def document(self, document: Mapping[str, Any], host: str | None = None) -> None:
+        """A result or an attempt that is in memory, of this host where another name than its own counts; flush() after the last."""
+        data = json.dumps(document, sort_keys=True).encode("ascii")
+        handed = Handed("answer of %s" % host if host else "answer", data=data, document=json.loads(data))
+        self._take(handed, _Told(self, []), host, self._now(), host is not None)
 
     def answer(self, answer: Answer, target: Target, where: str = "") -> None:
         """One answer whose run is known."""

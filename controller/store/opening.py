@@ -52,7 +52,10 @@ def shown(url: URL) -> str:
 
 def engine_of(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        try:
+            return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        except ModuleNotFoundError as error:
+            raise StoreError("%s is missing, which talks to PostgreSQL: install pidhygiene[postgresql]" % error.name)
     if url.database and url.database != ":memory:":
         _for_its_owner(Path(url.database))
     engine = create_engine(url, connect_args={"timeout": BUSY_S})

@@ -77,6 +77,8 @@ SETTINGS = (
     Setting("processes.ignore", "names", (), "command names", "programs that no rule should speak of; validated and kept, no rule passes them over yet"),
     Setting("sixteen_bit_pids", "flag", False, "", "PH-PID-003: software here needs pid_max at most 32768"),
     Setting("patch_window", "days", 30, "days", "time an update may wait for a restart"),
+    Setting("quorum_groups", "quorums", {}, "name → voters, units, probe",
+            "hosts of which a majority must be up, and what makes one of them count: no plan and no run takes a group below it"),
     Setting("fleet.interval", "seconds", 86400, "seconds", "PH-FLT-008: time between two audits of a host; after two of them it is stale"),
     Setting("fleet.unknown", "share", 0.10, "of the rules", "PH-FLT-008: rules that could not be judged on a host, from which it is blind"),
     Setting("fleet.smallest_group", "count", 5, "hosts", "PH-FLT-001, 002, 003, 007: fewer hosts agree on nothing"),
@@ -86,8 +88,6 @@ SETTINGS = (
     Setting("fleet.maintenance", "names", ("maintenance",), "group patterns", "PH-FLT-008: hosts of these may be silent"),
     Setting("store.keep", "days", 396, "days", "how long the store of the fleet keeps runs; 0: for ever"),
     Setting("store.keep_documents", "days", 0, "days", "how long it keeps the results as they were received; 0: as long as the run"),
-    Setting("quorum_groups", "quorums", {}, "name → voters, units, probe",
-            "hosts of which a majority must be up, and what makes one of them count: no plan and no run takes a group below it"),
     Setting("controls", "controls", {}, "rule → control ids", "mapping of rules to the ids of CIS, PCI, ISO …"),
     Setting("waivers", "waivers", (), "", "findings that somebody accepts until a date: they stay visible"),
 )

@@ -98,9 +98,4 @@ def group(count=10, **changed):
 
 
 def policy(**document):
-    """Also with settings that this engine's validator may not know yet."""
-    quorum = document.pop("quorum_groups", None)
-    made = Policy(document)
-    if quorum is not None:
-        made.document = {**document, "quorum_groups": quorum}
-    return made
+    return Policy(document)

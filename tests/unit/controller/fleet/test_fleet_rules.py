@@ -3,10 +3,13 @@
 import dataclasses
 
 import pytest
-from controller.fleet import quorum, schedules, upgrades
+from controller.fleet import causes, quorum, results, schedules, upgrades
 from controller.fleet.catalogue import RULES, judge
 from controller.fleet.voters import groups as voters_of
 from fleet_hosts import NOW, broken, finding, group, having, healthy, host, policy, without
+from pidhygiene.audit import audit
+from pidhygiene.readers import crontab
+from simulated import SimulatedHost
 
 NOFILE = ("units", "nginx.service", "configured", "LimitNOFILE")
 DAY = 86400
@@ -68,7 +71,12 @@ def test_few_hosts_and_large_minorities_are_no_outliers(count, differing):
     for number in range(differing):
         hosts[number] = having(hosts[number], {"value": "1024", "file": "/etc/x"}, *NOFILE)
     assert found(hosts) == []
-    assert found(hosts[:1] + hosts[differing:] if count == 10 else [], **{"fleet.minority": 0.2}) != [] or count == 4
+
+
+def test_the_policy_says_what_a_group_and_a_minority_are():
+    hosts = group(9)
+    hosts[0] = having(hosts[0], {"value": "1024", "file": "/etc/x"}, *NOFILE)
+    assert found(hosts) != [] and found(hosts, fleet={"smallest_group": 10}) == [] and found(hosts, fleet={"minority": 0.1}) == []
 
 
 def test_sites_and_roles_cross():
@@ -141,6 +149,7 @@ def test_a_host_that_leaks_alone():
     assert found([leaking(hosts[0], 19, 60.0)] + hosts[1:], "PH-FLT-002") == []
     assert found([leaking(hosts[0], 400)] + hosts[1:4], "PH-FLT-002") == [], "four hosts are no group"
     assert found([leaking(hosts[0], "many")] + hosts[1:], "PH-FLT-002") == []
+    assert found([leaking(each, 40) for each in hosts[:2]], "PH-FLT-002") == [], "two hosts are not everywhere"
 
 
 # -- PH-FLT-003 ---------------------------------------------------------------------------------------------------------
@@ -166,6 +175,15 @@ def test_two_hosts_that_run_one_job_at_two_hours():
     shipped = [having(each, [{"table": "/etc/cron.d/sysstat", "user": "root", "hash": "ab" * 8}], *CRON) for each in pair]
     (told,) = found(shipped, "PH-FLT-003")
     assert told.status == "info", "nobody can say which zone is meant"
+
+
+@pytest.mark.parametrize("line", ["17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly",
+                                  "25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }"])
+def test_lines_that_a_distribution_ships(line):
+    (job,) = crontab.parse(line + "\n", True, crontab.DEBIAN).jobs
+    shipped = [{"table": "/etc/crontab", "user": "root", "hash": job.digest[:16]}]
+    pair = [having(host("a", ()), shipped, *CRON), having(host("b", (), zone="Asia/Shanghai"), shipped, *CRON)]
+    assert [each.status for each in found(pair, "PH-FLT-003")] == ["info"]
 
 
 def test_one_zone_has_many_names():
@@ -221,6 +239,35 @@ def test_three_masters_wait_for_the_same_restart():
     assert found(masters()[:1] + [host("es2"), host("es3")], "PH-FLT-005") == [], "one host says it itself"
     waits = finding("PH-DEL-004", "info", "INFO", ("unit", "dbus.service"))
     assert found(masters(waits), "PH-FLT-005") == [], "an update is running"
+
+
+def audited_master(number):
+    """es1, es2, es3 as the engine sees them: the bus and the search engine were replaced on disk, and sessions leak."""
+    made = SimulatedHost().file("/proc/sys/kernel/hostname", "es%d\n" % number).file("/proc/sys/kernel/random/boot_id", "3a9c4a5e-0000-4000-8000-%012d\n" % number)
+    for pid, unit, path in ((600, "dbus.service", "/usr/bin/dbus-daemon"), (700, "elasticsearch.service", "/usr/sbin/elasticsearch")):
+        made.process(pid, 1, path.rpartition("/")[2][:15], cgroup="/system.slice/" + unit, exe=path + " (deleted)")
+        made.file(path + " (deleted)", "", nlink=0, ino=pid, ctime=made.wall - 90 * DAY).file(path, "", ctime=made.wall - DAY)
+        made.unit(unit, MainPID=pid, ControlGroup="/system.slice/" + unit)
+    for session in range(1, 101):
+        made.file("/run/systemd/sessions/%d" % session, LEAKED_SESSION % (session, 100000 + session, (made.wall - 5000) * 1e6))
+    result = audit(made, tags=["es-masters", "quorum=3"])
+    assert result["audit"]["errors"] == []
+    return dataclasses.replace(results.of_document(result), at=NOW, received=NOW)
+
+
+LEAKED_SESSION = "UID=500\nUSER=oracle\nACTIVE=0\nSTATE=closing\nTYPE=unspecified\nCLASS=background\nSCOPE=session-%d.scope\nSERVICE=crond\nLEADER=%d\nREALTIME=%d\n"
+
+
+def test_f19_as_the_engine_tells_it():
+    hosts = [audited_master(number) for number in (1, 2, 3)]
+    assert all({"PH-DEL-004", "PH-SES-001"} <= {each["rule"] for each in made.findings if each["status"] in ("warn", "fail")} for made in hosts)
+    told = {each.subject: each for each in found(hosts, "PH-FLT-005")}
+    assert set(told) == {"dbus", "elasticsearch"} and all(each.hosts == ("es1", "es2", "es3") for each in told.values())
+    assert told["elasticsearch"].remedy["parameters"] == {"units": ["elasticsearch.service"], "batches": [["es1"], ["es2"], ["es3"]]}
+    names = [each.name for each in hosts]
+    assert [bool(quorum.rejected(plan(*names), concurrency, hosts, policy(quorum_groups=ES))) for concurrency in (1, 2, 3)] == [False, True, True]
+    first, second = causes.causes(hosts)[:2]
+    assert len(first.hosts) == len(second.hosts) == 3
 
 
 def test_batches_keep_the_majority():

@@ -131,6 +131,7 @@ def test_the_command_writes_and_never_overwrites(tmp_path, capsys, mould):
     ("# note\nzombie:\n  warn: 5\n", ["2: zombie: is no setting; did you mean 'zombies'?"]),
     ("pidhygiene_policy:\n  headroom:\n    warn: 80\n", ["3: headroom.warn: is a part of a limit"]),
     ("limits:\n  units:\n    nginx.service:\n      nofile: many\n", ["4: limits.units.nginx.service.nofile: must be a number"]),
+    ("limits:\n  units:\n    a: {nofile: 1}\n    a.service: {nofile: many}\n", ["4: limits.units.a.service.nofile: must be a number"]),
     ("waivers:\n- rule: PH-ZMB-001\n  owner: me\n  justification: x\n  expires: 2027-01-01\n- rule: PH-TZ-001\n  owner: me\n  expires: soon\n",
      ["6: waivers[1].justification: is missing", "8: waivers[1].expires: must be a day"]),
     ("zombies:\n  warn: 5\n  warn: 6\n", ["3: zombies.warn: stands there twice"]),

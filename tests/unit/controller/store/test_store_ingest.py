@@ -219,6 +219,24 @@ def test_the_policy_says_how_long(url, tmp_path, capsys):
     assert "keep" in capsys.readouterr().err
 
 
+def test_answers_that_are_in_memory(store):
+    """As a returner of Salt has them: the minion's id is what counts."""
+    intake = store.intake("salt", now=lambda: NOW)
+    intake.document(result("localhost", [finding(message="\ud800\x00")]), host="minion1")
+    intake.document(attempt("minion2"))
+    intake.document({"schema": "pidhygiene.result/1"}, host="minion3")
+    intake.flush()
+    assert {name: host.outcome for name, host in in_run(store).items()} == {"minion1": "audited", "minion2": "unreachable", "minion3": "failed"}
+    assert intake.account.recorded == 3 and len(intake.account.refused) == 1
+
+
+def test_a_folder_without_a_result_is_no_success(url, tmp_path, capsys):
+    from controller.__main__ import main
+
+    assert main(["ingest", str(tmp_path), "--store", url]) == 1
+    assert "it holds no result; name the folder that audit.yml wrote" in capsys.readouterr().err
+
+
 def test_synthetic_documents_are_valid():
     jsonschema = pytest.importorskip("jsonschema")
     from pidhygiene.schema import result_schema

@@ -26,7 +26,7 @@ from .model import Failed, Refused, checked
 
 SCHEMA = "pidhygiene.plan/1"
 LOGIND_BEHIND_STALE_BUS = (
-    "logind is asked over the message bus, which runs a program that was replaced (PH-DEL-004): schedule a reboot, which ends the sessions as well (PH-DEL-006)")
+    "logind is asked over the message bus, which runs a program that was replaced (PH-DEL-004): schedule a reboot, which ends the sessions, too (PH-DEL-006)")
 LIFETIME_S = 24 * 3600
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 # Limits before what starts under them; the bus and logins last.

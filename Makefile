@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ENGINE := ansible_collection/plugins/module_utils
 ARGS ?=
+UNITS ?= /etc/systemd/system
 # Only what pyproject.toml names is installed, not pidhygiene itself: everything runs from the checkout, and an installed engine would win over the
 # one that Salt synchronises.
 REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
@@ -12,7 +13,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requirement
 export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
 
-.PHONY: help audit plan test benchmark lint venv sanity clean
+.PHONY: help audit plan nightly test benchmark lint venv sanity clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -24,6 +25,12 @@ audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to bec
 
 plan: $(VENV)/.audit ## a reviewable plan.yml that repairs what the last audit found
 	@PYTHONPATH=$(ENGINE) $(BIN)/python -m controller plan $(or $(ARGS),pidhygiene-report -o plan.yml)
+
+nightly: ## show a timer of systemd that audits the fleet every night; ARGS=install (as root) installs and starts it
+	@sed -e 's|@CHECKOUT@|$(CURDIR)|g; s|@BIN@|$(abspath $(BIN))|g; s|@USER@|$(or $(SUDO_USER),$(shell id -un))|g' docs/fleet/nightly/pidhygiene-nightly.service \
+		$(if $(filter install,$(ARGS)),> $(UNITS)/pidhygiene-nightly.service,)
+	@$(if $(filter install,$(ARGS)),cp docs/fleet/nightly/pidhygiene-nightly.timer $(UNITS)/ && systemctl daemon-reload && systemctl enable --now pidhygiene-nightly.timer && \
+		systemctl list-timers pidhygiene-nightly.timer,echo; cat docs/fleet/nightly/pidhygiene-nightly.timer)
 
 test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt
 	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)

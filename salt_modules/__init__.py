@@ -5,7 +5,7 @@
 import pathlib
 
 _HERE = pathlib.Path(__file__).resolve().parent
-KINDS = ("modules", "states", "beacons", "runners")
+KINDS = ("modules", "states", "beacons", "runners", "returners")
 
 
 def loader_dirs():

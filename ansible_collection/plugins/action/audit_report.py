@@ -8,8 +8,9 @@ Works on the controller alone: it opens no connection, and reads one result afte
 from __future__ import annotations
 
 import getpass
-import hashlib
+import importlib.util
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,12 +25,14 @@ from ..plugin_utils.render import folder as folders
 from ..plugin_utils.render import overview as overviews
 from ..plugin_utils.render.overview import GATING, Overview
 
+LONGEST = 4000  # characters of what the store said
+
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset(("report_dir", "register", "fail_on", "require_all", "title"))
+    _VALID_ARGS = frozenset(("report_dir", "register", "fail_on", "require_all", "store", "title"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         task_vars = task_vars or {}
@@ -39,6 +42,7 @@ class ActionModule(ActionBase):
             "register": {"type": "str", "default": "pidhygiene_audit"},
             "fail_on": {"type": "str", "choices": sorted(GATING), "default": "never"},
             "require_all": {"type": "bool", "default": True},
+            "store": {"type": "str", "default": "", "no_log": True},
             "title": {"type": "str", "default": "pidhygiene"},
         })
         folder = Path(options["report_dir"]).absolute()
@@ -50,7 +54,38 @@ class ActionModule(ActionBase):
         except OSError as error:
             raise AnsibleActionFail("The report could not be written to %s: %s." % (folder, error.strerror))
         self._display.display("\n%s\nPage: %s" % (_text(found), written))
-        return _answer(found, written, options["fail_on"], options["require_all"])
+        answer = _answer(found, written, options["fail_on"], options["require_all"])
+        if options["store"] and not self._task.check_mode:
+            fed, said = _feed(folder, options["store"])
+            self._display.display(said)
+            if not fed:
+                answer.update(failed=True, msg=" ".join(["The store was not fed: %s" % said, *([answer["msg"]] if "msg" in answer else [])]))
+        return answer
+
+
+def _feed(folder: Path, store: str) -> tuple[bool, str]:
+    """Hand the folder to the store, as a person would: whether all of it was taken in, and what was said. Its address may hold a password: not for ps."""
+    command, path = _ingest()
+    if not command:
+        return False, ("pidhygiene.controller cannot be imported by %s, which runs Ansible; install pidhygiene[controller] there, or run "
+                       "python -m pidhygiene.controller ingest %s where it is" % (sys.executable, folder))
+    environment = dict(os.environ, PIDHYGIENE_STORE=store, **({"PYTHONPATH": os.pathsep.join(path)} if path else {}))
+    done = subprocess.run([sys.executable, "-m", command, "ingest", str(folder)], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          errors="replace", check=False)
+    return done.returncode == 0, (done.stdout + done.stderr).strip()[-LONGEST:] or "it ended with status %d" % done.returncode
+
+
+def _ingest() -> tuple[str, list[str]]:
+    """The module to run, and where Python finds it: installed, or in the checkout that this file is from."""
+    try:
+        if importlib.util.find_spec("pidhygiene.controller"):
+            return "pidhygiene.controller", []
+    except ImportError:
+        pass
+    checkout = Path(__file__).resolve().parents[3]
+    if (checkout / "pyproject.toml").is_file() and (checkout / "controller/__main__.py").is_file():
+        return "controller", [str(checkout), str(checkout / "ansible_collection/plugins/module_utils")]
+    return "", []
 
 
 def _rows(task_vars: dict[str, Any], register: str) -> dict[str, dict[str, Any]]:
@@ -64,20 +99,10 @@ def _rows(task_vars: dict[str, Any], register: str) -> dict[str, dict[str, Any]]
 
 
 def _run(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """pidhygiene.run/1. The digest of each file makes the folder a manifest."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     times = sorted(str(row["at"]) for row in rows.values() if row.get("at"))
-    return {
-        "schema": folders.RUN,
-        "started_at": times[0] if times else now,
-        "ended_at": now,
-        "by": _user(),
-        "engine_version": __version__,
-        "inventory_digest": "sha256:" + hashlib.sha256("\n".join(sorted(rows)).encode("utf-8", "surrogateescape")).hexdigest()[:16],
-        "hosts": {
-            host: {"outcome": str(row.get("outcome") or folders.NOT_RECORDED), "sha256": str(row.get("sha256", ""))} for host, row in rows.items()
-        },
-    }
+    hosts = {host: {"outcome": str(row.get("outcome") or folders.NOT_RECORDED), "sha256": str(row.get("sha256", ""))} for host, row in rows.items()}
+    return folders.run_document(hosts, times[0] if times else now, now, _user(), __version__)
 
 
 def _user() -> str:

@@ -36,6 +36,14 @@ options:
     description: Fail, after the report is written, when a targeted host was not audited.
     type: bool
     default: true
+  store:
+    description:
+      - Where the report folder is handed in when it is written, so that the next report has a history. A file of SQLite, or a URL as
+        C(postgresql://USER@HOST/DATABASE); nowhere when empty.
+      - Needs C(pidhygiene[controller]) where Ansible runs. When the store cannot be reached or something was refused, the task fails; the folder
+        is complete, and C(python -m pidhygiene.controller ingest) takes it in later. Not in check mode.
+    type: str
+    default: ""
   title:
     description: Title of the page.
     type: str

@@ -26,6 +26,7 @@ RESULT, ATTEMPT, RUN = "pidhygiene.result/1", "pidhygiene.attempt/1", "pidhygien
 RESULTS, NOT_AUDITED, RUN_FILE, PAGE = "results", "not-audited", "run.json", "report.html"
 AUDITED, UNREACHABLE, FAILED, NOT_RECORDED = "audited", "unreachable", "failed", "not recorded"
 MOST_BYTES = 8 * 1024 * 1024  # of one result; an honest one has at most 200 KB
+LONGEST_REASON = 4000  # characters
 LONGEST_NAME = 200  # bytes of a file name, without its ending
 
 _SHAPE: dict[str, type] = {
@@ -79,6 +80,24 @@ def write(folder: Path, host: str, document: dict[str, Any]) -> Written:
     return written
 
 
+def record(folder: Path, host: str, answer: Any, at: str, next_step: str) -> tuple[str, Written, str]:
+    """What a host answered, written as result or as failed attempt: outcome, file, and why it is no result. Errors: OSError."""
+    try:
+        return AUDITED, write(folder, host, checked(answer)), ""
+    except NotAResult as error:
+        why = answer.strip()[:LONGEST_REASON] if isinstance(answer, str) and answer.strip() else "it answered something that is no result: %s" % error
+    return FAILED, write(folder, host, attempt(host, FAILED, at, why, next_step)), why
+
+
+def run_document(hosts: dict[str, dict[str, str]], started_at: str, ended_at: str, by: str, engine_version: str) -> dict[str, Any]:
+    """pidhygiene.run/1 over the outcome and digest of every targeted host: the digests make the folder a manifest."""
+    return {
+        "schema": RUN, "started_at": started_at, "ended_at": ended_at, "by": by, "engine_version": engine_version,
+        "inventory_digest": "sha256:" + hashlib.sha256("\n".join(sorted(hosts)).encode("utf-8", "surrogateescape")).hexdigest()[:16],
+        "hosts": hosts,
+    }
+
+
 def write_run(folder: Path, document: dict[str, Any]) -> Written:
     return replace(folder / RUN_FILE, _text(document))
 
@@ -102,6 +121,11 @@ def replace(path: Path, data: bytes) -> Written:
 def _text(document: dict[str, Any]) -> bytes:
     """Canonical: sorted keys, one form for one content."""
     return (json.dumps(document, sort_keys=True, indent=1, ensure_ascii=True) + "\n").encode("ascii")
+
+
+def digest_of(path: Path) -> str:
+    """As ``Written`` tells it. Errors: OSError."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def marks(folder: Path, host: str) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+../../ansible_collection/plugins/plugin_utils/render/folder.py

@@ -101,7 +101,7 @@ function start(data) {
   }
   function row(place) {
     const i = shown[place], limit = limitOf(i), counts = counted(i), text = STATUS.map((s, n) => counts[n] && n < 3 ? counts[n] + " " + s : "").filter(Boolean).join(", ");
-    const node = make("div", "grid", badge(word(i)), make("span", "mono", H.name[i]), make("span", "faint", groupsOf(i).join(", ")), make("span", "", data.zones[H.zone[i]]),
+    const node = make("div", "grid", badge(word(i)), make("span", "mono", H.name[i]), make("span", "faint", groupsOf(i).filter((each) => !each.includes("=")).join(", ")), make("span", "", data.zones[H.zone[i]]),
       make("span", "", limit ? Math.round(100 * limit[2] / limit[3]) + " % " + limit[0] : ""), make("span", "small", text), make("span", "small faint", stamp(H.at[i])));
     node.id = "row-" + place;
     node.setAttribute("role", "option");

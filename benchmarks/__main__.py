@@ -7,12 +7,23 @@ from types import ModuleType
 
 from tests.lab.place import LabUnavailable
 
-from . import ansible_per_host, check_against_needrestart, fleet_store, forecast_backtest, forks, result_size, shipped_source, zombies_against_ps
+from . import (
+    ansible_per_host,
+    check_against_needrestart,
+    fleet_report,
+    fleet_store,
+    forecast_backtest,
+    forks,
+    result_size,
+    shipped_source,
+    zombies_against_ps,
+)
 from .measuring import Note, line
 
 BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (check_against_needrestart, zombies_against_ps, forks, shipped_source, result_size, ansible_per_host, fleet_store, forecast_backtest)
+    for module in (
+        check_against_needrestart, zombies_against_ps, forks, shipped_source, result_size, ansible_per_host, fleet_store, fleet_report, forecast_backtest)
 }
 
 

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python -m pidhygiene.controller report DIR [-o PAGE]``: the page and the text of a folder of results;
+"""``python -m pidhygiene.controller report [DIR] [--format NAME:PATH ...]``: a page, a text, and what machines read, of a folder or the store;
 ``plan RESULT|DIR ... [-o PLAN]``: what would repair it; ``ingest``, ``runs``, ``prune``: the store that remembers.
 
 Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong usage, 100 findings at or above it.
@@ -9,13 +9,11 @@ Exit status: 0 nothing at or above --fail-on, 1 the tool itself failed, 2 wrong 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
-from .commands import comparing, policies, storing
+from .commands import comparing, policies, reporting, storing
 
 FOUND, BROKEN, USAGE = 100, 1, 2
 
@@ -35,12 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pidhygiene.controller", description="Reports over many audited hosts.")
     commands = parser.add_subparsers(dest="command", required=True)
-    report = commands.add_parser("report", help="one page and one text from a folder of results")
-    report.add_argument("folder", type=Path, metavar="DIR", help="folder that audit.yml wrote, or any folder of results of pidhygiene check")
-    report.add_argument("-o", "--output", type=Path, metavar="PAGE", help="the HTML page (default: DIR/report.html)")
-    report.add_argument("--fail-on", choices=("fail", "warn", "unknown", "never"), default="never", help="exit with 100 on findings from here on")
-    report.add_argument("--title", default="pidhygiene", help="of the page")
-    report.set_defaults(run=_report)
+    reporting.add_to(commands)
     plan = commands.add_parser("plan", help="a reviewable plan that repairs what was found", description="Writes a plan; changes nothing.")
     plan.add_argument("places", type=Path, metavar="RESULT|DIR", nargs="+", help="results of pidhygiene check --format json, or folders that audit.yml wrote")
     plan.add_argument("-o", "--output", type=Path, metavar="PLAN", help="the plan file (default: standard output)")
@@ -55,18 +48,6 @@ def _parser() -> argparse.ArgumentParser:
     policies.add_to(commands)
     storing.add_to(commands)
     return parser
-
-
-def _report(options: argparse.Namespace) -> int:
-    from .render import digest, folder, overview, page
-
-    if not options.folder.is_dir():
-        raise NotADirectoryError("%s is no folder" % options.folder)
-    found = overview.of_folder(options.folder)
-    written = page.write(found, options.output or options.folder / folder.PAGE, options.title)
-    sys.stdout.write(digest.render(found, _paint(sys.stdout)))
-    sys.stdout.write("\nPage: %s\n" % written)
-    return FOUND if found.gated(options.fail_on) else 0
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -85,13 +66,6 @@ def _plan(options: argparse.Namespace) -> int:
     sys.stdout.write(plan.summary(document))
     sys.stdout.write("\nPlan: %s\n" % options.output)
     return 0
-
-
-def _paint(stream: TextIO) -> Callable[[str, str], str]:
-    from .render import digest
-
-    wanted = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return digest.coloured if wanted else digest.plain
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ A control on a host is as its worst rule is. Nothing here is ever called complia
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ from .waivers import Ruling
 PASSED, FAILED, UNSEEN, NOT_AUDITED, WAIVED, NOT_APPLICABLE = "pass", "fail", "unknown", "not audited", "waived", "n/a"
 OUTCOMES = (PASSED, FAILED, UNSEEN, NOT_AUDITED, WAIVED, NOT_APPLICABLE)
 GRAVEST = (FAILED, UNSEEN, WAIVED, PASSED, NOT_APPLICABLE)
+_BARE = {PASS: PASSED, INFO: PASSED, "n/a": NOT_APPLICABLE, FAIL: FAILED, WARN: FAILED}  # what the status of a rule means alone
 FAMILY = "PH-FLT-"  # rules over a fleet: no host has them in its result
 
 
@@ -94,14 +95,20 @@ def mapped(policy: Policy, rules: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def controls(hosts: Iterable[FleetHost], policy: Policy, rules: Iterable[str], fleet: Sequence[Ruling] = (),
-             judged: Sequence[RuleRow] = ()) -> list[Control]:
+             judged: Sequence[RuleRow] = (), tell: Callable[[FleetHost, str, str], None] | None = None) -> list[Control]:
     """One row for each control of the policy.
 
     ``rules``: ids of all rules there are, the fleet's with them. ``fleet``: what those found, with its waivers; ``judged``: which of them ran.
+    ``tell`` is given each host with each control and its outcome.
     """
     by_control = mapped(policy, rules)
     counting = {control: _Counting() for control in by_control}
     by_host = _of_hosts(fleet)
+    of_fleet: dict[str, set[str]] = {}
+    for rule, name in by_host:
+        of_fleet.setdefault(name, set()).add(rule)
+    # Where no finding speaks of a control. Hosts share their statuses; they are kept, so that ids stay theirs.
+    bares: dict[tuple[str, int], tuple[Mapping[str, str], str]] = {}
     ran = {row.rule: "n/a" if row.reason else PASS for row in judged}  # a host that no finding names is well
     for host in hosts:
         findings: dict[str, list[Mapping[str, Any]]] = {}
@@ -110,10 +117,22 @@ def controls(hosts: Iterable[FleetHost], policy: Policy, rules: Iterable[str], f
         for control, named in by_control.items():
             if host.outcome != AUDITED:
                 counting[control].add(host, NOT_AUDITED)
+                if tell:
+                    tell(host, control, NOT_AUDITED)
                 continue
-            statuses = {rule: ran.get(rule, UNKNOWN) if rule.startswith(FAMILY) else host.rules.get(rule, UNKNOWN) for rule in named}
-            outcomes = [_of_rule(host, rule, statuses[rule], findings.get(rule, ()), by_host, counting[control]) for rule in named]
-            counting[control].add(host, min(outcomes, key=GRAVEST.index, default=NOT_APPLICABLE))
+            told = findings.keys() | of_fleet.get(host.name, ())
+            bare = bares.get((control, id(host.rules))) if told.isdisjoint(named) else None
+            if bare is not None:
+                outcome = bare[1]
+            else:
+                statuses = {rule: ran.get(rule, UNKNOWN) if rule.startswith(FAMILY) else host.rules.get(rule, UNKNOWN) for rule in named}
+                outcomes = [_of_rule(host, rule, statuses[rule], findings.get(rule, ()), by_host, counting[control]) for rule in named]
+                outcome = min(outcomes, key=GRAVEST.index, default=NOT_APPLICABLE)
+                if told.isdisjoint(named):
+                    bares[control, id(host.rules)] = host.rules, outcome
+            counting[control].add(host, outcome)
+            if tell:
+                tell(host, control, outcome)
     return [Control(
         control, by_control[control], each.hosts, dict(sorted(each.groups.items())), tuple(sorted(each.failing)),
         tuple(Accepted(*key, tuple(sorted(set(names)))) for key, names in sorted(each.waived.items())), tuple(sorted(each.missing)),
@@ -148,7 +167,7 @@ def _of_rule(host: FleetHost, rule: str, status: str, findings: Sequence[Mapping
         return FAILED if in_force & {FAIL, WARN} else UNSEEN
     if grave:
         return WAIVED
-    return {PASS: PASSED, INFO: PASSED, "n/a": NOT_APPLICABLE, FAIL: FAILED, WARN: FAILED}.get(status, UNSEEN)
+    return _BARE.get(status, UNSEEN)
 
 
 def figures(runs: Iterable[tuple[str, Iterable[FleetHost]]], policy: Policy, rules: Sequence[str]) -> Iterator[Figure]:

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated import SimulatedHost
 
+from pidhygiene import restarts
+from pidhygiene.evidence import gather
 from pidhygiene.readers.calendar_syntax import parse as parse_calendar
 from pidhygiene.readers.crontab import CRONIE, DEBIAN, parse, parse_schedule
-from pidhygiene.remedies import cron_restart
-from pidhygiene.remedies.model import Refused
+from pidhygiene.remedies import apply, cron_restart, scheduled_restart
+from pidhygiene.remedies.model import Refused, checked
 
 SCRIPT = cron_restart.Script("/etc/init.d/agent", True)
 
@@ -85,3 +87,51 @@ def test_no_script_no_name_that_cron_reads_and_quotes_are_refused():
         cron_restart.path_of("a.b.service")
     with pytest.raises(Refused, match="must not hold"):
         cron_restart.text("agent.service", "0 0 * * *", SCRIPT, "Jo's team", "", 0)
+
+
+def without_systemd() -> SimulatedHost:
+    host = SimulatedHost().file("/etc/init.d/agent", "case $1 in start|stop|restart|status) ;; esac\nstatus)\n").file("/etc/machine-id", "0" * 32 + "\n")
+    host.remove("/run/systemd/system")
+    host.file("/usr/sbin/cron", "x").file("/var/lib/dpkg/status", "Package: cron\nStatus: install ok installed\nVersion: 3.0pl1-162\n\n")
+    host.file("/etc/crontab", "0 14 * * 6 root /etc/init.d/agent restart\n")
+    return host
+
+
+def proposed(host: SimulatedHost, **given: object):
+    return apply.look(scheduled_restart.REMEDY, dict({"unit": "agent.service"}, **given), host)
+
+
+def test_a_host_without_systemd_is_looked_at_like_one_that_has_it():
+    host = without_systemd()
+    report = proposed(host, calendar="Sat 14:00", owner="backup team", spread_s=600)
+    (table,) = report.differences
+    assert table.what == "/etc/cron.d/pidhygiene-restart-agent" and "0 14 * * 6 root sleep" in table.after and "owner: backup team" in table.after
+    assert any("no systemd here" in note for note in report.notes)
+    assert " */2 * * root" in proposed(host, interval=2 * 86400).differences[0].after
+    assert proposed(host, state="absent").changed is False
+    assert scheduled_restart.verify(host, checked(scheduled_restart.REMEDY, {"unit": "agent.service", "calendar": "daily"})) == [
+        "cron does not read /etc/cron.d/pidhygiene-restart-agent"]
+    assert scheduled_restart.verify(host, checked(scheduled_restart.REMEDY, {"unit": "agent.service", "state": "absent"})) == []
+
+
+@pytest.mark.parametrize(("given", "why"), [
+    ({"calendar": "daily", "unit": "other.service"}, "nobody could restart"), ({"calendar": "2027-*-* 03:00"}, "cron cannot say that"),
+    ({"calendar": "daily UTC"}, "names a zone"), ({"take_over": "/etc/crontab:9"}, "there is no line"), ({}, "neither calendar nor interval"),
+    ({"calendar": "daily", "interval": 3600}, "which of them"), ({"interval": 5}, "shorter than"), ({"calendar": "nonsense"}, "nothing that systemd reads"),
+    ({"calendar": "daily", "owner": "a\nb"}, "control character"), ({"calendar": "daily", "spread_s": 90000}, "spread_s"),
+    ({"calendar": "daily", "unit": "postgresql.service"}, "without being told so"), ({"calendar": "daily", "unit": "../x.service"}, "must not hold"),
+])
+def test_what_is_refused_without_systemd(given, why):
+    with pytest.raises(Refused, match=why):
+        proposed(without_systemd(), **given)
+
+
+def test_a_table_that_cron_reads_is_in_force_and_an_owner_is_known():
+    host = without_systemd()
+    host.file(cron_restart.path_of("agent.service"), cron_restart.text("agent.service", "0 14 * * 6", SCRIPT, "backup team", "", 0))
+    assert scheduled_restart.verify(host, checked(scheduled_restart.REMEDY, {"unit": "agent.service", "calendar": "Sat 14:00"})) == []
+    assert scheduled_restart.verify(host, checked(scheduled_restart.REMEDY, {"unit": "agent.service", "state": "absent"})) == [
+        "/etc/cron.d/pidhygiene-restart-agent is still there"]
+    evidence = gather(host, ("cron", "units"))
+    owners = {each.source.rpartition(":")[0]: each.owner for each in restarts.scheduled(evidence)}
+    assert owners["/etc/cron.d/pidhygiene-restart-agent"] == "backup team" and owners["/etc/crontab"] == ""

@@ -11,7 +11,6 @@ from typing import AbstractSet, Any, Dict, List, Mapping, Optional, Sequence, Tu
 from ..record import NamedTuple
 
 
-
 # Remedies that restart something now, and where they name it; other disruptive ones may touch anything.
 NAMED = {"unit_limits": ("unit",), "restart": ("unit", "units"), "reap": ("unit",)}
 NOTHING = ("sessions",)  # what has ended is let go of

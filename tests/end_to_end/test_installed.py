@@ -88,7 +88,7 @@ def test_a_plan_from_what_the_command_line_wrote(run: Run, installed: Path, tmp_
     assert bare.returncode == 1 and "pip install 'pidhygiene[controller]'" in bare.stderr and "Traceback" not in bare.stderr
 
 
-@pytest.mark.parametrize("arguments, status", [(["report", "/nonexistent"], 1), (["report"], 2), (["reprot", "x"], 2), ([], 2)])
+@pytest.mark.parametrize("arguments, status", [(["report", "/nonexistent"], 1), (["report"], 1), (["reprot", "x"], 2), ([], 2)])
 def test_wrong_use_of_the_report(run: Run, installed: Path, arguments: list[str], status: int) -> None:
     done = run(sys.executable, "-m", "pidhygiene.controller", *arguments, PYTHONPATH=str(installed))
     assert done.returncode == status

@@ -133,6 +133,11 @@ def test_hidden_tasks_are_charged_to_the_creator_of_their_namespace(host):
 def test_a_stopped_parent_is_to_be_continued(host):
     with running(host, "stopped", STOPPED, settle=7):
         result = check(host, "--rule", "PH-ZMB-*")
+        for _second in range(30):  # ages may be told some seconds too low: the clocks of processors differ
+            if of_rule(result, "PH-ZMB-001"):
+                break
+            time.sleep(1)
+            result = check(host, "--rule", "PH-ZMB-*")
         # Younger than a minute it is information; what matters here is the diagnosis once it counts.
         assert only(result, "PH-ZMB-001", "info")
         text = host.run([*SHELL, "check", "--rule", "PH-ZMB-001", "--details"]).stdout

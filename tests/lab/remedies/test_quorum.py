@@ -22,7 +22,7 @@ from .doors import BIN, SALT_CALL
 from .test_plan import REPOSITORY, environment, planned
 
 NAMES = ("es1", "es2", "es3")
-PUBLISH, RETURN = 24615, 24616
+PUBLISH, RETURN = 24621, 24622
 GROUP = {"voters": list(NAMES), "units": ["es.service"], "probe": "tcp:9300"}
 # It takes a second to start, and listens only then: two that are restarted together would be away together.
 PROGRAM = """import socket, sys, time

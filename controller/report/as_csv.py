@@ -68,7 +68,7 @@ class Pack(Writer):
         self.context = context
         self.target = Path(path).absolute()
         self.target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.target.is_dir() and any(self.target.iterdir()) and not (self.target / MANIFEST).is_file():
+        if self.target.is_dir() and any(self.target.iterdir()) and not _is_pack(self.target):
             raise NotOurs("%s holds other files than a pack: name another folder" % self.target)
         self.folder = Path(tempfile.mkdtemp(prefix=".pidhygiene-", dir=self.target.parent))
         self.files: dict[str, TextIO] = {}
@@ -200,6 +200,15 @@ class Pack(Writer):
         for file in self.files.values():
             file.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_pack(folder: Path) -> bool:
+    """By what its manifest says: others have a manifest.json as well."""
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("schema") == SCHEMA
 
 
 def _digest(path: Path) -> str:

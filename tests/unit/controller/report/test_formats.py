@@ -230,6 +230,15 @@ def test_what_is_no_pack_is_not_replaced(fleet_store, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]  # nothing half-written
 
 
+def test_a_folder_whose_manifest_is_somebody_elses_is_left_alone(fleet_store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    for manifest in ('{"name": "a web page"}', "no JSON", '["pidhygiene.pack/1"]'):
+        (site / "manifest.json").write_text(manifest)
+        assert main(["report", "--store", fleet_store, "--format", "csv:%s" % site]) == 1
+        assert "other files than a pack" in capsys.readouterr().err and (site / "manifest.json").read_text() == manifest
+
+
 def test_a_pack_replaces_its_earlier_self(fleet_store, tmp_path):
     for _again in range(2):
         assert main(["report", "--store", fleet_store, "--format", "csv:%s" % (tmp_path / "pack")]) == 0

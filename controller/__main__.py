@@ -52,13 +52,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _plan(options: argparse.Namespace) -> int:
     from . import plan
+    from .fleet import policy_file
 
     try:
-        policy = plan.policy(options.policy) if options.policy else None
+        policy = policy_file.load(options.policy) if options.policy else None
+    except (policy_file.BadPolicy, OSError) as error:
+        sys.stderr.write("pidhygiene: the policy cannot be used\n%s\n" % error)
+        return USAGE
+    try:
         document = plan.make(options.places, options.rule, options.host, options.ticket, policy=policy, owner=options.owner, reboot_at=options.reboot_at)
-    except (plan.NothingToPlan, plan.BadPolicy) as error:
+    except plan.NothingToPlan as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
-        return BROKEN if isinstance(error, plan.NothingToPlan) else USAGE
+        return BROKEN
     if options.output is None:
         sys.stdout.write(plan.text(document))
         return 0

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import yaml
-from pidhygiene.policy import Policy, PolicyError
+from pidhygiene.policy import Policy
 from pidhygiene.remedies import plan
 
 from .render import folder
@@ -26,10 +26,6 @@ HEAD = """\
 
 class NothingToPlan(Exception):
     """The folder has no result to plan from. The text says what to do."""
-
-
-class BadPolicy(Exception):
-    """The policy cannot be read, or has mistakes. The text says which."""
 
 
 def make(places: Sequence[Path], rules: Sequence[str] = (), hosts: Sequence[str] = (), ticket: str = "", now: float | None = None,
@@ -68,22 +64,6 @@ def _documents(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         raise NothingToPlan("%s is no result: %s" % (place, error)) from error
     inside = place.resolve().parent.name == folder.RESULTS and place.suffix == ".json"
     yield unquote(place.stem) if inside else str(document["host"].get("name") or place.stem), document
-
-
-def policy(path: Path) -> Policy:
-    """Of a YAML file; the whole policy, or as the variable or pillar that holds it. Errors: BadPolicy."""
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadPolicy("the policy %s cannot be read: %s" % (path, error.strerror)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadPolicy("the policy %s is no YAML: %s" % (path, error)) from error
-    if isinstance(document, dict) and len(document) == 1 and set(document) <= {"pidhygiene_policy", "pidhygiene"}:
-        (document,) = document.values()
-    try:
-        return Policy(document)
-    except PolicyError as error:
-        raise BadPolicy("the policy %s has mistakes: %s" % (path, error)) from error
 
 
 def text(document: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ def _of_the_store(parser: argparse.ArgumentParser) -> None:
 
 
 def _retention(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policy", metavar="FILE", help="policy whose store.keep and store.keep_documents hold")
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="policy whose store.keep and store.keep_documents hold")
     parser.add_argument("--keep", type=_days, metavar="DAYS", help="of runs (default: as the policy says, else 396, which is 13 months; 0: for ever)")
     parser.add_argument("--keep-documents", type=_days, metavar="DAYS",
                         help="of the results as received (default: as the policy says, else as long as the run)")
@@ -64,15 +64,15 @@ def _days(text: str) -> float:
 
 
 def _opened(options: argparse.Namespace, work: Callable[[Store], int]) -> int:
-    from pidhygiene.__main__ import PolicyMistake, load_policy
     from pidhygiene.policy import Policy
 
+    from ..fleet import policy_file
     from ..store import Store, StoreError
 
     try:
-        options.of_policy = load_policy(options.policy) if getattr(options, "policy", None) else Policy({})
-    except PolicyMistake as error:
-        sys.stderr.write("pidhygiene: %s\n" % error)
+        options.of_policy = policy_file.load(options.policy) if getattr(options, "policy", None) else Policy({})
+    except policy_file.BadPolicy as error:
+        sys.stderr.write("pidhygiene: the policy cannot be used\n%s\n" % error)
         return WRONG_USAGE
     try:
         with Store.open(options.store) as store:

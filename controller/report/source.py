@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import calendar
 import hashlib
 import os
-import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from ..fleet import results
 from ..fleet.model import FleetHost
 from ..render import folder as folders
-from ..render import overview
 from ..store.rows import FindingHistory, RuleCount, Run, Sample
 
 THIS_RUN = 1
@@ -51,7 +50,7 @@ class FolderSource:
                 statuses[host.status] = statuses.get(host.status, 0) + 1
             if host.received is not None:
                 times.append(host.received)
-        started, ended = (seconds(self._told.get(name)) for name in ("started_at", "ended_at"))
+        started, ended = (results.moment(self._told.get(name)) for name in ("started_at", "ended_at"))
         targeted = len(self._told["hosts"]) if self._told else None
         first, last = min(times, default=0.0), max(times, default=0.0)
         return [
@@ -96,32 +95,11 @@ class FolderSource:
 
 
 def _fleet_host(entry: folders.Entry) -> FleetHost:
-    document = entry.document
-    if document["schema"] == folders.ATTEMPT:
-        return FleetHost(
-            entry.host,
-            str(document.get("outcome")),
-            at=seconds(document.get("at")),
-            received=_written(entry.path),
-            message=str(document.get("message", "")),
-            next_step=str(document.get("next_step", "")),
-        )
-    tags = document["host"].get("tags")
-    return FleetHost(
-        entry.host,
-        folders.AUDITED,
-        at=seconds(document["audit"].get("started_at")),
-        received=_written(entry.path),
-        status=overview.status_of(document),
-        groups=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
-        host=document["host"],
-        audit=document["audit"],
-        facts=document["facts"],
-        measures=document["measures"],
-        findings=tuple(document["findings"]),
-        rules={str(row.get("rule")): str(row.get("status")) for row in document["rules"]},
-        sha256=_digest(entry.path),
-    )
+    """``received``: when its file was written; the time that an attempt tells is the controller's as well."""
+    host = results.of_document(entry.document, entry.host)
+    if host.outcome != folders.AUDITED:
+        return replace(host, at=host.received, received=_written(entry.path))
+    return replace(host, received=_written(entry.path), sha256=_digest(entry.path))
 
 
 def _written(path: Path) -> float | None:
@@ -136,11 +114,3 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
-
-
-def seconds(stamp: Any) -> float | None:
-    """Of RFC 3339 in UTC, as the engine writes it."""
-    try:
-        return float(calendar.timegm(time.strptime(str(stamp)[:19], "%Y-%m-%dT%H:%M:%S")))
-    except (ValueError, OverflowError):
-        return None

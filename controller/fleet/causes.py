@@ -44,6 +44,25 @@ def key_of(finding: Mapping[str, Any]) -> str:
     return stable(text(finding.get("rule")), text(mapping(finding.get("subject")).get("type")), what(finding))
 
 
+class Keys:
+    """key_of, asked once for each subject: hosts have theirs in common."""
+
+    MOST = 100_000
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], str] = {}
+
+    def of(self, finding: Mapping[str, Any]) -> str:
+        subject = mapping(finding.get("subject"))
+        short = text(finding.get("rule")), text(subject.get("type")), text(subject.get("id"))
+        key = self._known.get(short)
+        if key is None:
+            key = key_of(finding)
+            if len(self._known) < self.MOST:
+                self._known[short] = key
+        return key
+
+
 def is_waived(finding: Mapping[str, Any]) -> bool:
     waiver = finding.get("waiver")
     return isinstance(waiver, Mapping) and waiver.get("expired") is not True
@@ -99,20 +118,14 @@ def rank(order: tuple[str, ...], word: str) -> int:
 def causes(hosts: Iterable[FleetHost], statuses: Container[str] = GRAVE) -> list[Cause]:
     """Gravest first, then by how many hosts have it. ``statuses``: of findings that count."""
     growing: dict[str, _Growing] = {}
-    keys: dict[tuple[str, str, str], str] = {}
+    keys = Keys()
     for host in hosts:
         if host.outcome != AUDITED:
             continue
         for finding in host.findings:
             if finding.get("status") not in statuses:
                 continue
-            subject = mapping(finding.get("subject"))
-            short = text(finding.get("rule")), text(subject.get("type")), text(subject.get("id"))
-            key = keys.get(short)
-            if key is None:
-                key = key_of(finding)
-                if len(keys) < 100000:
-                    keys[short] = key
+            key = keys.of(finding)
             if key not in growing:
                 growing[key] = _Growing(finding)
             growing[key].add(host, finding)

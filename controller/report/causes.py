@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..fleet.causes import key_of, what
+from ..fleet.causes import Keys, what
 from ..fleet.model import FleetFinding
 from .history import History
 from .view import GRAVE, Cause, HostRow, Report, rank
@@ -39,17 +39,10 @@ class Group:
 class Grouping:
     def __init__(self) -> None:
         self._groups: dict[str, Group] = {}
-        self._keys: dict[tuple[str, str, str], str] = {}
+        self._keys = Keys()
 
     def add(self, place: int, finding: Mapping[str, Any]) -> None:
-        subject = finding.get("subject")
-        about = (str(subject.get("type")), str(subject.get("id"))) if isinstance(subject, Mapping) else ("", "")
-        short = (str(finding.get("rule")), *about)
-        key = self._keys.get(short)
-        if key is None:
-            key = key_of(finding)
-            if len(self._keys) < 100_000:
-                self._keys[short] = key
+        key = self._keys.of(finding)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(key, finding)

@@ -230,7 +230,7 @@ def test_what_is_no_pack_is_not_replaced(fleet_store, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]  # nothing half-written
 
 
-def test_a_folder_whose_manifest_is_somebody_elses_is_left_alone(fleet_store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_whose_manifest_is_somebody_elses_is_left_alone(fleet_store, tmp_path, capsys):
     site = tmp_path / "site"
     site.mkdir()
     for manifest in ('{"name": "a web page"}', "no JSON", '["pidhygiene.pack/1"]'):

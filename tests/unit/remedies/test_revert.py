@@ -138,7 +138,7 @@ def test_a_broken_state_is_no_way_back(systemd: dict[str, Any]) -> None:
 def test_the_call_is_aligned_as_the_bus_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """D-Bus Specification, "Marshaling": an array's length leaves out the padding before its first element."""
     sent: list[Any] = []
-    monkeypatch.setattr(manager, "_call", lambda member, body, signature: sent.append((member, body, signature)))
+    monkeypatch.setattr(manager, "call", lambda member, body, signature: sent.append((member, body, signature)))
     revert.start_transient("a.timer", [("OnActiveSec", "t", 5)], "a.service", [("ExecStart", "a(sasb)", [("/bin/true", "x")])])
     member, body, signature = sent[0]
     assert (member, signature) == ("StartTransientUnit", "ssa(sv)a(sa(sv))")

@@ -9,6 +9,7 @@ from simulated import NOW, SimulatedHost
 from zone_files import SHANGHAI, UTC, Z, with_cron, with_zones
 
 from pidhygiene.remedies import time_zone
+from pidhygiene.remedies.around import gathered
 from pidhygiene.remedies.model import Refused, checked
 from pidhygiene.remedies.time_zone import clock_text, zone_wanted
 
@@ -60,17 +61,17 @@ def linked(text: str) -> SimulatedHost:
 
 @pytest.mark.parametrize("text", ["../usr/share/zoneinfo/Asia/Shanghai", Z + "Asia/Shanghai"])
 def test_a_link_that_says_the_zone_is_left_alone(text: str) -> None:
-    assert not time_zone._link(time_zone._gathered(linked(text)), "Asia/Shanghai")
+    assert not time_zone._link(gathered(linked(text), time_zone.SOURCES), "Asia/Shanghai")
 
 
 @pytest.mark.parametrize("text", [Z + "PRC", Z + "Asia/Chongqing", "/etc/alternatives/localtime"])
 def test_a_link_that_says_it_otherwise_is_replaced(text: str) -> None:
     host = linked(text).file(Z + "PRC", SHANGHAI).link("/etc/alternatives/localtime", Z + "Asia/Shanghai")
-    assert not time_zone._is_named(time_zone._gathered(host).time_zone.localtime, "Asia/Shanghai")
+    assert not time_zone._is_named(gathered(host, time_zone.SOURCES).time_zone.localtime, "Asia/Shanghai")
 
 
 def keeping(host: SimulatedHost) -> list[tuple[str, bool]]:
-    return sorted((each.process.comm, each.left_alone) for each in time_zone.older_than_the_zone(time_zone._gathered(host)))
+    return sorted((each.process.comm, each.left_alone) for each in time_zone.older_than_the_zone(gathered(host, time_zone.SOURCES)))
 
 
 def test_only_programs_older_than_the_link_that_keep_their_zone() -> None:
@@ -94,6 +95,6 @@ def test_what_is_as_it_shall_be_needs_nothing() -> None:
 
 def test_jobs_that_move_are_named_with_both_clocks() -> None:
     host = with_cron(zones().file("/etc/localtime", UTC), "1.5.2").file("/etc/cron.d/a", "0 9 * * * root report --password=secret\n*/5 * * * * root poll\n")
-    evidence = time_zone._gathered(host)
+    evidence = gathered(host, time_zone.SOURCES)
     (line,) = time_zone.jobs_moved(evidence, evidence.time_zone.localtime.in_force, zone_wanted(host, "Asia/Shanghai")[1])
     assert line.startswith("job /etc/cron.d/a:1 (report --password=***) runs next at ") and " CST (" in line and " UTC (" in line

@@ -21,7 +21,7 @@ INTERFACE = bus.SYSTEMD + ".Manager"
 STATE = ("LoadState", "ActiveState", "SubState", "MainPID", "NRestarts", "Type", "Result", "Job", "RemainAfterExit", "ControlGroup")
 
 
-def _call(member: str, body: bytes = b"", signature: str = "", patience: float = RELOAD_S) -> Any:
+def call(member: str, body: bytes = b"", signature: str = "", patience: float = RELOAD_S) -> Any:
     connection = bus.Connection(time.monotonic() + patience)
     connection.patience_s = patience
     with connection:
@@ -55,7 +55,7 @@ def properties(names: Sequence[str], unit: str) -> Dict[str, Any]:
 
 def reload() -> None:
     """Reads all unit files again. It returns when the manager has done it; its generators are processes."""
-    _call("Reload")
+    call("Reload")
 
 
 class Reload(Step):
@@ -83,7 +83,7 @@ def set_numbers(unit: str, values: Sequence[Tuple[str, int]], runtime: bool = Tr
         row = bus.padded(row, 8) + struct.pack("<Q", value)
         rows += row
     head = bus.padded(texts(unit), 4) + struct.pack("<II", 1 if runtime else 0, len(rows))
-    _call("SetUnitProperties", bus.padded(head, 8) + rows, "sba(sv)", patience)
+    call("SetUnitProperties", bus.padded(head, 8) + rows, "sba(sv)", patience)
 
 
 class SetNumber(Step):
@@ -124,7 +124,7 @@ class Ended(NamedTuple):
 
 def job(verb: str, unit: str) -> Ended:
     """StartUnit, StopUnit, RestartUnit, TryRestartUnit: asked for, waited for, and looked at for another moment. Errors: HostError, Failed."""
-    _call(verb, bus.padded(texts(unit), 4) + texts("replace"), "ss")
+    call(verb, bus.padded(texts(unit), 4) + texts("replace"), "ss")
     ended = _after_job(unit, time.monotonic() + JOB_S)
     if verb == "StopUnit" or not unit.endswith(".service"):  # what has no process cannot come and go
         return ended

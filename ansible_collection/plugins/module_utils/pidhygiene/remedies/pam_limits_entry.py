@@ -16,6 +16,7 @@ from ..evidence import Evidence, gather
 from ..host import Host, LiveHost
 from ..readers.pam_stack import ALWAYS, NEVER, REFUSED, service_name
 from ..text import shown
+from .around import gathered, own_units
 from .crowded import crowded
 from .files import PutFile
 from .model import OLD, Difference, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
@@ -142,10 +143,7 @@ def _stack(evidence: Evidence, service: str) -> Any:
 
 def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     service = service_name(clean("service", given["service"]))
-    evidence = gather(host, SOURCES)
-    for source in SOURCES:
-        if not evidence.has(source):
-            raise Refused("what runs on this host could not be read (%s)" % source)
+    evidence = gathered(host, SOURCES)
     there = PutFile(PATH, None).before.text is not None
     if given["state"] == ABSENT:
         if not there:
@@ -180,11 +178,7 @@ def _refuse_foreign(evidence: Evidence, service: str, stack: Any) -> None:
 
 def _refuse_locked_in(evidence: Evidence, host: Host, given: Dict[str, Any]) -> None:
     """Whoever came by a session and loses PAM needs another one that is open already. Errors: Refused."""
-    table, pid, own = evidence.processes.processes, host.machine().own_pid, set()
-    while pid in table and pid > 1:
-        detail = evidence.details.of.get(pid)
-        own.update([detail.unit] if detail is not None and detail.unit else [])
-        pid = table[pid].ppid
+    own = own_units(evidence, host)
     through_login = any(unit.startswith("session-") for unit in own)
     others = [each for each in evidence.sessions.sessions if each.uid == 0 and each.state in ("active", "online") and each.scope and each.scope not in own]
     if through_login and not others and not given["other_way_in"]:

@@ -105,10 +105,9 @@ def _read() -> Dict[str, Any]:
 
 
 def _write(state: Mapping[str, Any]) -> None:
-    fd = os.open(STATE + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w") as stream:
-        json.dump(state, stream)
-    os.rename(STATE + ".new", STATE)
+    file = PutFile(STATE, json.dumps(state, sort_keys=True), 0o600)
+    if file.needed:
+        file.do()
 
 
 def _forget(path: str) -> None:
@@ -139,7 +138,7 @@ def start_transient(unit: str, given: Sequence[Property], other: str, others: Se
         body.array(8, [partial(body.row, each) for each in others])
 
     body.array(8, [auxiliary])
-    manager._call("StartTransientUnit", bytes(body.data), "ssa(sv)a(sa(sv))")
+    manager.call("StartTransientUnit", bytes(body.data), "ssa(sv)a(sa(sv))")
 
 
 class _Body(object):

@@ -19,6 +19,7 @@ from ..restart_plan import BUS
 from ..rules.sessions import leaked
 from ..text import shown
 from . import logind, manager
+from .around import gathered, own_units
 from .crowded import refuse_crowded
 from .model import MIXED, Difference, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
 
@@ -47,18 +48,6 @@ PARAMETERS = (
 
 def _populated(evidence: Evidence) -> Set[str]:
     return {detail.unit for detail in evidence.details.of.values() if detail.unit}
-
-
-def _own_scopes(evidence: Evidence, host: Host) -> Set[str]:
-    """Of this process and of those it descends from."""
-    found: Set[str] = set()
-    table, pid = evidence.processes.processes, host.machine().own_pid
-    while pid in table and pid > 1:
-        detail = evidence.details.of.get(pid)
-        if detail is not None and detail.unit:
-            found.add(detail.unit)
-        pid = table[pid].ppid
-    return found
 
 
 def _empty_scopes(evidence: Evidence, loaded: Dict[str, Any]) -> List[str]:
@@ -219,10 +208,7 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     names = [clean("sessions", str(each)) for each in given["sessions"] or ()]
     if names and given["end"] == SCOPES:
         raise Refused("sessions names sessions; with end: %s none are ended" % SCOPES)
-    evidence = gather(host, SOURCES)
-    for source in SOURCES:
-        if not evidence.has(source):
-            raise Refused("what runs on this host could not be read (%s)" % source)
+    evidence = gathered(host, SOURCES)
     if evidence.sessions.gaps:
         raise Refused("%s could not be read (%s)" % (evidence.sessions.gaps[0].source, evidence.sessions.gaps[0].reason))
     if given["end"] == SCOPES:
@@ -259,7 +245,7 @@ def _leaked(evidence: Evidence) -> _Ending:
 
 
 def _named(evidence: Evidence, host: Host, names: Sequence[str]) -> _Ending:
-    known, own = set(logind.sessions()), _own_scopes(evidence, host)
+    known, own = set(logind.sessions()), own_units(evidence, host)
     by_id = {session.id: session for session in evidence.sessions.sessions}
     ids = [each for each in names if each in known]
     for each in ids:

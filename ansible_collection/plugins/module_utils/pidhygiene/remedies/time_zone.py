@@ -12,7 +12,6 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from .. import wording
-from ..evidence import gather
 from ..host import Host, Missing
 from ..readers import zone_database
 from ..readers.cron import ANACRON, CRONIE_CRON, FCRON
@@ -22,6 +21,7 @@ from ..record import NamedTuple
 from ..rules.time_zone import CACHING, TIMEZONE_FILE, has_own_zone, keeps_its_offset, refreshed
 from ..text import masked, shown
 from . import firing
+from .around import gathered
 from .files import PutFile, PutLink, existing
 from .manager import Restart
 from .model import MIXED, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
@@ -220,7 +220,7 @@ def _timers_moved(evidence: Any, old: Zone, new: Zone, now: float) -> Iterator[s
 
 def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     name, new = zone_wanted(host, given["name"])
-    evidence = _gathered(host)
+    evidence = gathered(host, SOURCES)
     _refuse_foreign(host, evidence)
     link = _link(evidence, name)
     steps: List[Step] = [link] if link is not None else []
@@ -236,19 +236,10 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     return Proposal(tuple(steps), tuple(notes))
 
 
-def _gathered(host: Host) -> Any:
-    """Errors: HostError for a source that could not be read at all."""
-    evidence = gather(host, SOURCES)
-    for source in SOURCES:
-        if source in evidence.unseen:
-            raise evidence.unseen[source]
-    return evidence
-
-
 def verify(host: Host, given: Dict[str, Any]) -> List[str]:
     """As the audit sees it: the link, every file that names a zone, and the start of every daemon that was to be restarted."""
     name, _hours = zone_wanted(host, given["name"])
-    evidence = _gathered(host)
+    evidence = gathered(host, SOURCES)
     zone = evidence.time_zone
     problems = []
     if not _is_named(zone.localtime, name):

@@ -18,8 +18,8 @@ from .commands import comparing, policies, reporting, storing
 FOUND, BROKEN, USAGE = 100, 1, 2
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m pidhygiene.controller") -> int:
+    options = _parser(prog).parse_args(arguments)
     try:
         status: int = options.run(options)
         return status
@@ -30,8 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return BROKEN
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m pidhygiene.controller", description="Reports over many audited hosts.")
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description="Reports over many audited hosts.")
     commands = parser.add_subparsers(dest="command", required=True)
     reporting.add_to(commands)
     plan = commands.add_parser("plan", help="a reviewable plan that repairs what was found", description="Writes a plan; changes nothing.")

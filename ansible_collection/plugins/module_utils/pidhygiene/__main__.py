@@ -52,14 +52,9 @@ class Failure(Exception):
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if not hasattr(options, "run"):
-        parser.print_help()
-        return USAGE
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        status: int = options.run(options)
-        return status
+        return _plan(words) if words[:1] == ["plan"] else _run(words)
     except (NoSuchRule, PolicyMistake) as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
         return USAGE
@@ -68,6 +63,16 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return 130
+
+
+def _run(words: Sequence[str]) -> int:
+    parser = _parser()
+    options = parser.parse_args(words)
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return USAGE
+    status: int = options.run(options)
+    return status
 
 
 class _Parser(argparse.ArgumentParser):
@@ -127,15 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     remedies.add_argument("--format", choices=("text", "json"), default="text")
     remedies.set_defaults(run=_remedies)
 
-    plan = commands.add_parser("plan", help="a reviewable plan that repairs what audits found",
-                               description="Writes a plan; changes nothing. Needs pidhygiene[controller].")
-    plan.add_argument("places", metavar="RESULT|DIR", nargs="+", help="results of pidhygiene check --format json, or folders that audit.yml wrote")
-    plan.add_argument("-o", "--output", metavar="PLAN", help="the plan file (default: standard output)")
-    for name, metavar, text in (("--rule", "ID", "repair only what this rule or pattern found"), ("--host", "NAME", "only this host or pattern")):
-        plan.add_argument(name, metavar=metavar, action="append", default=[], help=text + "; may be repeated")
-    plan.add_argument("--ticket", metavar="ID", default="", help="id of the change, carried in the plan")
-    plan.add_argument("--reboot-at", metavar="WHEN", default="", help="let hosts that need it reboot: +30, 03:30, 2027-03-31T02:30:00Z")
-    plan.set_defaults(run=_plan)
+    commands.add_parser("plan", help="a reviewable plan that repairs what audits found", add_help=False)  # never parsed here: see main
     return parser
 
 
@@ -329,7 +326,8 @@ NO_CONTROLLER = ("plans are made on the operator's side, by a part that is not i
                  "with Python 3.10 or newer, or make plan in a checkout")
 
 
-def _plan(options: argparse.Namespace) -> int:
+def _plan(words: Sequence[str]) -> int:
+    """Its options are the controller's own. ``words`` begin with "plan"."""
     import importlib
 
     try:
@@ -337,9 +335,8 @@ def _plan(options: argparse.Namespace) -> int:
         importlib.import_module("yaml")
     except (ImportError, SyntaxError) as error:  # the engine runs on older Pythons
         raise Failure(NO_CONTROLLER % error)
-    words = ["--ticket=" + options.ticket, "--reboot-at=" + options.reboot_at] + ([] if options.output is None else ["--output=" + options.output])
-    words += ["--rule=" + each for each in options.rule] + ["--host=" + each for each in options.host]
-    status: int = controller.main(["plan"] + words + ["--"] + list(options.places))
+    gc.enable()  # it reads the results of a whole fleet
+    status: int = controller.main(words, prog="pidhygiene")
     return status
 
 

@@ -56,27 +56,13 @@ options:
       - A host that could not be audited is recorded in C(not-audited/HOST.json), with the reason and the next step.
       - Also written in check mode, as it is the output of the task and nothing on the host.
     type: path
+extends_documentation_fragment:
+  - pidhygiene.host.looking
 attributes:
   check_mode:
     support: full
     description: Can run in C(check_mode) and returns what it would return without.
     details: The module changes nothing on the host.
-  diff_mode:
-    support: N/A
-    description: Returns details on what has changed when in diff mode.
-    details: The module changes nothing.
-  idempotent:
-    support: full
-    description: When run twice in a row, it does not change anything the second time.
-  platform:
-    support: full
-    description: Target operating systems.
-    platforms: linux
-  action_group:
-    support: full
-    description: Use C(group/pidhygiene.host.pidhygiene) in C(module_defaults) to set defaults for this module.
-    membership:
-      - pidhygiene.host.pidhygiene
 seealso:
   - module: pidhygiene.host.audit_report
 author:

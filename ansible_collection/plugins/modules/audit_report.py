@@ -48,30 +48,16 @@ options:
     description: Title of the page.
     type: str
     default: pidhygiene
+extends_documentation_fragment:
+  - pidhygiene.host.looking
 attributes:
   check_mode:
     support: full
     description: Can run in C(check_mode) and returns what it would return without.
     details: The report is the output of the task and is written in check mode as well. No host is changed.
-  diff_mode:
-    support: N/A
-    description: Returns details on what has changed when in diff mode.
-    details: No host is changed.
-  idempotent:
-    support: full
-    description: When run twice in a row, it does not change anything the second time.
-  platform:
-    support: full
-    description: Target operating systems.
-    platforms: linux
   action:
     support: full
     description: Has a corresponding action plugin, so some of its options act on the controller.
-  action_group:
-    support: full
-    description: Use C(group/pidhygiene.host.pidhygiene) in C(module_defaults) to set defaults for this module.
-    membership:
-      - pidhygiene.host.pidhygiene
 seealso:
   - module: pidhygiene.host.audit_info
 author:

@@ -25,29 +25,15 @@ options:
   name:
     description: The name of this host in the plan; its name in the inventory when not given.
     type: str
+extends_documentation_fragment:
+  - pidhygiene.host.looking
 attributes:
   check_mode:
     support: full
     description: Can run in C(check_mode) and returns what it would return without.
-  diff_mode:
-    support: N/A
-    description: Returns details on what has changed when in diff mode.
-    details: Nothing is changed.
-  idempotent:
-    support: full
-    description: When run twice in a row, it does not change anything the second time.
-  platform:
-    support: full
-    description: Target operating systems.
-    platforms: linux
   action:
     support: full
     description: Has a corresponding action plugin, so its options act on the controller.
-  action_group:
-    support: full
-    description: Use C(group/pidhygiene.host.pidhygiene) in C(module_defaults) to set defaults for this module.
-    membership:
-      - pidhygiene.host.pidhygiene
 seealso:
   - module: pidhygiene.host.voter_info
   - module: pidhygiene.host.apply_plan

@@ -25,29 +25,15 @@ options:
     description: V(tcp:PORT), which must be listened on, or an address as V(http://127.0.0.1:9200/_cluster/health) that must answer with a status of 2xx.
     type: str
     default: ''
+extends_documentation_fragment:
+  - pidhygiene.host.looking
 attributes:
   check_mode:
     support: full
     description: Can run in C(check_mode) and asks as without.
-  diff_mode:
-    support: N/A
-    description: Returns details on what has changed when in diff mode.
-    details: Nothing is changed.
-  idempotent:
-    support: full
-    description: When run twice in a row, it does not change anything the second time.
-  platform:
-    support: full
-    description: Target operating systems.
-    platforms: linux
   action:
     support: full
     description: Has a corresponding action plugin, which turns a host that cannot be reached into an answer.
-  action_group:
-    support: full
-    description: Use C(group/pidhygiene.host.pidhygiene) in C(module_defaults) to set defaults for this module.
-    membership:
-      - pidhygiene.host.pidhygiene
 seealso:
   - module: pidhygiene.host.quorum_info
   - module: pidhygiene.host.apply_plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,21 @@ def only(result: dict[str, Any], rule: str, status: str) -> dict[str, Any]:
     found = [finding for finding in of_rule(result, rule) if finding["status"] == status]
     assert len(found) == 1, summary(of_rule(result, rule))
     return found[0]
+
+
+def awaited(machine: Machine, rules: Sequence[str], *options: str, status: str = "", seconds: float = 120) -> dict[str, Any]:
+    """The first result in which each of the rules has a finding (of this status).
+
+    For what counts from an age on: a zombie's age is known from the clock of the processor that it ended on, and those differ by the time that others
+    took from them (kernel/sched/core.c update_rq_clock_task), here by some seconds.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        result = check(machine, *options)
+        if all(any(status in ("", finding["status"]) for finding in of_rule(result, rule)) for rule in rules):
+            return result
+        assert time.monotonic() < deadline, f"{', '.join(rules)} {status} after {seconds} s: {summary(result['findings'])}"
+        time.sleep(0.5)
 
 
 def deviations(result: dict[str, Any], statuses: Sequence[str] = ("warn", "fail", "unknown")) -> list[str]:

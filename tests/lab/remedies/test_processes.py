@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Any
 
-from ..auditing import check, of_rule, only
-from ..host import LabHost
+from ..auditing import awaited, check, of_rule, only
 from ..test_kernel_oddities import TRACED, running
 from ..test_supervised_trees import minions, supervise, wait_for_minions
 from .doors import Door, answers, everything, unchanged
@@ -47,22 +44,11 @@ def leaking(door: Door, zombies: int) -> int:
     return host.pid_of("backup")
 
 
-def leak_found(host: LabHost) -> dict[str, Any]:
-    """Once all zombies count as lasting: on a busy machine their ages are told up to four seconds too low (the clocks of its processors differ)."""
-    deadline = time.monotonic() + 60
-    while True:
-        found = [each for each in of_rule(check(host, "--policy", "/root/policy.json"), "PH-ZMB-001") if each["status"] == "fail"]
-        if found:
-            return found[0]
-        assert time.monotonic() < deadline, "PH-ZMB-001 does not fail"
-        time.sleep(1)
-
-
 def test_zombies_go_with_their_parent(door: Door) -> None:
     host = door.host
     pid = leaking(door, 150)
     host.write("/root/policy.json", '{"zombies": {"young_parent": 0}}')
-    remedy = leak_found(host)["remedy"]
+    remedy = only(awaited(host, ["PH-ZMB-001"], "--policy", "/root/policy.json", status="fail"), "PH-ZMB-001", "fail")["remedy"]
     assert remedy["state"] == "reap" and remedy["parameters"] == {"mode": "restart", "parent": pid, "unit": "backup.service"}
     before = everything(host)
     looked = door.look("reap", **remedy["parameters"])
@@ -92,11 +78,7 @@ def test_zombies_of_a_stopped_parent_and_of_a_tracer(door: Door) -> None:
     host.write("/run/let-go", "")
     with running(host, "traced", TRACED, settle=5):
         host.write("/root/policy.json", '{"zombies": {"young_parent": 0}}')
-        deadline = time.monotonic() + 60
-        while True:  # zombies count from the age of five seconds on
-            result = check(host, "--policy", "/root/policy.json", "--rule", "PH-ZMB-*")
-            if all(of_rule(result, rule) for rule in ("PH-ZMB-001", "PH-ZMB-004")) or time.monotonic() > deadline:
-                break
+        result = awaited(host, ["PH-ZMB-001", "PH-ZMB-004"], "--policy", "/root/policy.json", "--rule", "PH-ZMB-*", status="warn")
         stopped, traced = only(result, "PH-ZMB-001", "warn")["remedy"], only(result, "PH-ZMB-004", "warn")["remedy"]
         zombie, tracer = map(int, host.read("/run/traced").split())
         assert stopped == {"state": "reap", "parameters": {"mode": "continue", "parent": pid}, "disruptive": False}

@@ -78,6 +78,7 @@ class SimulatedHost(Host):
         self.file("/proc/meminfo", "MemTotal: 16384000 kB\nCommitLimit: 8192000 kB\nCommitted_AS: 500000 kB\n")
         self.file("/proc/key-users", "    0:     3 3/3 2/1000000 40/25000000\n")
         self.file("/proc/self/sched", "x (1, #threads: 1)\nse.exec_start : %.6f\n" % (self.boot * 1000))
+        self.file("/proc/self/stat", "4000000 (python3) R 1 1 1 0 -1 4194304 0 0 0 0 5 3 0 0 20 0 1 0 1 1000 100" + " 0" * 13 + " 17" + " 0" * 14 + "\n")
         self.links["/proc/self/ns/pid"] = "pid:[4026531836]"
         self.links["/proc/self/ns/user"] = "user:[4026531837]"
         self.links["/proc/self/ns/cgroup"] = "cgroup:[4026531835]"
@@ -152,13 +153,15 @@ class SimulatedHost(Host):
         tracer: int = 0, exit_signal: int = 17, dead: Optional[float] = None, login_uid: int = 4294967295, tty: int = 0, vsize: int = 10_000_000,
         pgrp: Optional[int] = None, session: Optional[int] = None, userns: str = "user:[4026531837]", capabilities: int = 0,
         environ: Optional[Dict[str, str]] = None, masks: Optional[Dict[str, int]] = None, ns_pids: Sequence[int] = (),
+        processor: int = 0, stolen: float = 0.0, idle: float = 1.0,
         **limits: tuple[int, int],
     ) -> SimulatedHost:
-        """``start``: seconds ago. ``dead``: for a zombie, seconds since it ended. ``limits``: item=(soft, hard); None is unlimited."""
+        """``start``: seconds ago. ``dead``: for a zombie, seconds since it ended; ``idle``: for others, since it ran. ``stolen``: seconds that the
+        scheduler's clock of this ``processor`` has left out. ``limits``: item=(soft, hard); None is unlimited."""
         base = "/proc/%d" % pid
         ticks = int((self.boot - start) * TICKS)
         fields = [state, ppid, pgrp if pgrp is not None else pid, session if session is not None else pid, tty, -1, 4194304, 0, 0, 0, 0, 5, 3, 0, 0,
-                  20, 0, threads, 0, ticks, 0 if state == "Z" else vsize, 100] + [0] * 13 + [exit_signal] + [0] * 14
+                  20, 0, threads, 0, ticks, 0 if state == "Z" else vsize, 100] + [0] * 13 + [exit_signal, processor] + [0] * 13
         self.file(base + "/stat", "%d (%s) %s\n" % (pid, comm, " ".join(map(str, fields))))
         mask = dict({"SigPnd": 0, "ShdPnd": 0, "SigBlk": 0, "SigIgn": 0, "SigCgt": 0}, **(masks or {}))
         status = "Name:\t%s\nState:\t%s\nPPid:\t%d\nTracerPid:\t%d\nUid:\t%d\t%d\t%d\t%d\nNSpid:\t%s\nThreads:\t%d\nVmPeak:\t1000 kB\nRssAnon:\t500 kB\n" % (
@@ -168,8 +171,7 @@ class SimulatedHost(Host):
         self.file(base + "/status", status)
         self.file(base + "/task/%d/status" % pid, status)
         self.stats[base] = {"uid": uid}
-        idle = dead if dead is not None else 1.0
-        self.file(base + "/sched", "%s (%d, #threads: %d)\nse.exec_start : %.6f\n" % (comm, pid, threads, (self.boot - idle) * 1000))
+        self.file(base + "/sched", "%s (%d, #threads: %d)\nse.exec_start : %.6f\n" % (comm, pid, threads, (self.boot - stolen - (idle if dead is None else dead)) * 1000))
         self.file(base + "/wchan", "0")
         self.file(base + "/comm", comm + "\n")
         zombie = state == "Z" and threads <= 1
@@ -197,6 +199,12 @@ class SimulatedHost(Host):
             if name.isdigit() and "/proc/%s/stat" % name in self.files:
                 total += int(self.files["/proc/%s/stat" % name].rsplit(b")", 1)[1].split()[17])
         self.file("/proc/loadavg", "0.00 0.00 0.00 1/%d 99999\n" % total)
+
+    def without_sched(self) -> SimulatedHost:
+        """A kernel without CONFIG_SCHED_DEBUG."""
+        for path in [each for each in self.files if each.startswith("/proc/") and each.endswith("/sched")]:
+            self.remove(path)
+        return self
 
     def tasks(self, total: int) -> SimulatedHost:
         """As many tasks on the whole machine, whatever the table shows."""

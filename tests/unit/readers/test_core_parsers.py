@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pidhygiene.model import UNLIMITED
-from pidhygiene.readers import cgroups, fork_failures, kernel_budgets, logs, process_details, processes, sysctl_files, visibility, zombies
+from pidhygiene.readers import cgroups, fork_failures, kernel_budgets, logs, process_details, processes, scheduler_clock, sysctl_files, visibility
 
 STAT = b"%s %s 1 42 42 0 -1 4194560 1 0 0 0 7 8 0 0 20 0 3 0 12345 1000000 200 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0"
 
@@ -109,7 +109,7 @@ def test_lines_of_other_files_fuzz(text):
     visibility._hidepid(text)
     logs.day_of(text)
     fork_failures.classify(text, "", "", None)
-    zombies.scheduler_value(text.encode("utf-8", "surrogatepass"))
+    scheduler_clock.last_run(text.encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.parametrize("text, pairs", [
@@ -123,7 +123,7 @@ def test_sysctl_lines(text, pairs):
 @pytest.mark.parametrize("text, value", [(b"x (1, #threads: 1)\nse.exec_start                                :        944768.464614\n", 944.768464614),
                                          (b"", None), (b"se.exec_start : nonsense\n", None)])
 def test_scheduler_value(text, value):
-    assert zombies.scheduler_value(text) == (None if value is None else pytest.approx(value))
+    assert scheduler_clock.last_run(text) == (None if value is None else pytest.approx(value))
 
 
 @pytest.mark.parametrize("line, day", [("Nov 23 04:06:01 host x", (11, 23)), ("Jan  2 01:00:00 h", (1, 2)), ("2026-11-23T04:06:01.1+00:00 h", (11, 23)),

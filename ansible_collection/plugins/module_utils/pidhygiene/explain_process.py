@@ -12,6 +12,7 @@ from . import wording
 from .host import Host
 from .readers import zombies
 from .readers.processes import Process
+from .readers.scheduler_clock import SchedulerClock
 from .record import NamedTuple
 from .rules import containers, orphans
 from .rules.zombies import diagnose
@@ -114,7 +115,7 @@ def _of_zombie(host: Host, evidence: Any, process: Process) -> Account:
 
 
 def _why_not_reaped(host: Host, evidence: Any, process: Process, parent: Process) -> List[str]:
-    dead = zombies.idle_for(host, process.pid)
+    dead = SchedulerClock(host, evidence.processes).dead_for(process)
     if dead is not None and dead < PASSING_S:
         return ["It ended %s ago: this may pass by itself, look again." % wording.duration(dead)]
     brood = next((each for each in evidence.zombies.broods if each.parent.pid == parent.pid), None) if evidence.has("zombies") else None

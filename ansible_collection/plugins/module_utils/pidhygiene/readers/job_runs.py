@@ -9,7 +9,7 @@ from ..model import Gap
 from ..record import NamedTuple
 from .cron import COMMANDS, Cron
 from .processes import Process, ProcessTable, read_command
-from .zombies import idle_for
+from .scheduler_clock import SchedulerClock
 
 STUCK_S = 10.0
 
@@ -30,12 +30,13 @@ def read(host: Host, table: ProcessTable, cron: Cron) -> JobRuns:
     gaps: List[Gap] = []
     if not cron.daemons:
         return JobRuns((), ())
+    clock = SchedulerClock(host, table)
     for process in table.live():
         parent = table.processes.get(process.ppid)
         if parent is None or parent.comm.lower() not in COMMANDS or process.comm.lower() in COMMANDS:
             continue
         if process.state == "D":
-            idle = idle_for(host, process.pid)
+            idle = clock.idle_for(process.pid)
             if idle is None or idle >= STUCK_S:  # a job that reads its disk is in this state for a moment, and not what piles up
                 gaps.append(Gap("/proc/%d/cmdline" % process.pid, "not read: the task is in state D"))
             continue

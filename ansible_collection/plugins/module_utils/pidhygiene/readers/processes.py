@@ -30,6 +30,7 @@ class Process(NamedTuple):
     start: int  # clock ticks since boot; not reset by exec
     vsize: int  # bytes
     exit_signal: int  # 17 is SIGCHLD; anything else needs __WALL to be waited for
+    processor: int  # the one it ran on last
 
     @property
     def kernel_thread(self) -> bool:
@@ -134,12 +135,12 @@ def parse_stat(data: bytes) -> Process:
     """Errors: ValueError. The command name is everything between the first "(" and the *last* ")"."""
     opening, closing = data.index(b"("), data.rindex(b")")
     field = data[closing + 2:].split(None, 37)
-    if len(field) < 36:
+    if len(field) < 37:
         raise ValueError("too few fields")
     return Process(
         int(data[:opening]), int(field[1]), data[opening + 1:closing].decode("utf-8", "surrogateescape"), field[0].decode("ascii"),
         int(field[2]), int(field[3]), int(field[4]), int(field[6]), int(field[11]) + int(field[12]),
-        int(field[17]), int(field[19]), int(field[20]), int(field[35]),
+        int(field[17]), int(field[19]), int(field[20]), int(field[35]), int(field[36]),
     )
 
 

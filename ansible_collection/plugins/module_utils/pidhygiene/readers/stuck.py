@@ -10,7 +10,7 @@ from ..pattern import pattern
 from ..record import NamedTuple
 from . import mounts
 from .processes import Process, ProcessTable
-from .zombies import idle_for
+from .scheduler_clock import SchedulerClock
 
 LOOKED_AT = 200
 _NUMBERED = (
@@ -42,6 +42,7 @@ def read(host: Host, table: ProcessTable) -> Stuck:
     """Touches nothing of a stuck task that could block: only stat, sched and wchan; and no mount. Never raises."""
     tasks: List[StuckTask] = []
     gaps: List[Gap] = []
+    clock = SchedulerClock(host, table)
     stuck = [process for process in table.live() if process.state == "D"]
     for process in stuck[:LOOKED_AT]:
         channel = ""
@@ -49,7 +50,7 @@ def read(host: Host, table: ProcessTable) -> Stuck:
             channel = host.read_text("/proc/%d/wchan" % process.pid).strip("\0 \n")
         except HostError:
             pass  # only a hint
-        idle = idle_for(host, process.pid)
+        idle = clock.idle_for(process.pid)
         if idle is None and table.age(process) >= 60:
             gaps.append(Gap("/proc/%d/sched" % process.pid, "the kernel does not tell since when a task is stuck"))
         tasks.append(StuckTask(process, idle, "" if channel == "0" else channel))

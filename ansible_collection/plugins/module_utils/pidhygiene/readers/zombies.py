@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Zombies by the parent that does not reap them: how many, whose, how old, born when; and why the parent does not reap.
 
-A zombie's age is known in one look: ``se.exec_start`` in /proc/PID/sched is the scheduler's clock at its last run and stays
-readable after exit (kernel/sched/debug.c proc_sched_show_task). Our own task runs now, so its value is "now" on that clock.
-Where the kernel lacks the file, the suspects get a second look. A healthy host never waits.
+A zombie's age is known in one look, by the scheduler's clock. Where the kernel does not show it, the suspects get a second look.
+A healthy host never waits.
 """
 
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple, TypeVar
@@ -13,6 +12,7 @@ from ..host import Host, HostError, Missing, OutOfTime
 from ..model import Gap
 from ..record import NamedTuple
 from .processes import Command, Process, ProcessTable, parse_stat, parse_status, read_command, sample
+from .scheduler_clock import SchedulerClock
 
 SIGCHLD = 17
 SUSPECT = 5  # zombies under one parent from which on the parent is looked at closely
@@ -83,14 +83,13 @@ def read(host: Host, table: ProcessTable) -> Zombies:
     """Never raises."""
     gaps: List[Gap] = []
     groups = table.zombies_by_parent()
-    clock_now = _scheduler_now(host) if groups else None
+    clock = SchedulerClock(host, table)
     ages: Dict[int, float] = {}
-    if clock_now is not None:
-        for group in groups.values():
-            for process in sample(group, AGES_READ):
-                age = _dead_for(host, process.pid, clock_now)
-                if age is not None:
-                    ages[process.pid] = age
+    for group in groups.values():
+        for process in sample(group, AGES_READ):
+            age = clock.dead_for(process)
+            if age is not None:
+                ages[process.pid] = age
     waited = 0.0
     confirmed: Dict[int, bool] = {}
     suspects = [pid for pid, group in groups.items() if len(group) >= SUSPECT]
@@ -161,38 +160,6 @@ def _traced(host: Host, table: ProcessTable, zombie: Process, ages: Dict[int, fl
     return Traced(
         zombie, tracer, tracer_pid, read_command(host, tracer) if tracer else None, status.uid if status else None, ages.get(zombie.pid)
     )
-
-
-def scheduler_value(data: bytes) -> Optional[float]:
-    """``se.exec_start`` in seconds. Milliseconds and nanoseconds stand as "123.456789" (kernel/sched/debug.c SPLIT_NS)."""
-    for line in data.split(b"\n"):
-        if line.startswith(b"se.exec_start"):
-            try:
-                return float(line.rpartition(b":")[2]) / 1000.0
-            except ValueError:
-                return None
-    return None
-
-
-def _scheduler_now(host: Host) -> Optional[float]:
-    try:
-        return scheduler_value(host.read("/proc/self/sched"))
-    except HostError:
-        return None
-
-
-def _dead_for(host: Host, pid: int, now: float) -> Optional[float]:
-    try:
-        last_run = scheduler_value(host.read("/proc/%d/sched" % pid))
-    except HostError:
-        return None
-    return None if last_run is None else max(0.0, now - last_run)
-
-
-def idle_for(host: Host, pid: int) -> Optional[float]:
-    """Seconds since the task last ran: for one in state D, how long it has been stuck. None when the kernel does not tell."""
-    now = _scheduler_now(host)
-    return None if now is None else _dead_for(host, pid, now)
 
 
 def _second_look(host: Host, suspects: List[Process], gaps: List[Gap]) -> Tuple[float, Dict[int, bool]]:

@@ -33,7 +33,7 @@ nightly: ## show a timer of systemd that audits the fleet every night; ARGS=inst
 		systemctl list-timers pidhygiene-nightly.timer,echo; cat docs/fleet/nightly/pidhygiene-nightly.timer)
 
 test: $(VENV)/.dev ## all tests; those on real hosts need root and tests/lab/apt-packages.txt
-	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 benchmark: $(VENV)/.dev ## measure what benchmarks/README.md promises, on hosts of the lab; root
 	@$(BIN)/python -m benchmarks $(or $(ARGS),all)

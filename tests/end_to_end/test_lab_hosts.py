@@ -36,12 +36,6 @@ def test_two_distributions_and_a_host_that_is_gone(playbook: Run, tmp_path: Path
     assert "3 targeted · 2 audited · 1 unreachable" in done.stdout
 
 
-def test_a_virtual_machine_with_the_unified_hierarchy(playbook: Run, tmp_path: Path, unified_machine: Machine) -> None:
-    succeeded(playbook("-i", inventory(tmp_path, line(unified_machine)), AUDIT, timeout=400))
-    result = result_of(tmp_path, unified_machine.name)
-    assert result["host"]["cgroup"] == "v2" and result["audit"]["visibility"] == "full" and result["audit"]["errors"] == []
-
-
 def test_a_user_who_is_not_root_gets_a_partial_view_that_says_so(playbook: Run, tmp_path: Path, new_host: HostFactory) -> None:
     host = new_host()
     hosts = inventory(tmp_path, ops(host))

@@ -15,9 +15,8 @@ from .host import LabHost
 from .machine import BootFailed, CommandFailed
 from .owner import Owner
 from .place import lab_folder
-from .registry import Record, records, remove, sweep
+from .registry import Record, records, sweep
 from .tree import Tree, with_packages
-from .virtual_machine import VirtualMachine
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -242,42 +241,6 @@ def test_hosts_of_a_person_stay(lab_base: dict[str, Tree]) -> None:
     with LabHost.boot(lab_base["bookworm"], "by-hand", owner=Owner.person()) as host:
         sweep()
         assert host.ssh("true").returncode == 0
-
-
-def test_machine_has_the_unified_hierarchy_with_its_controllers(unified_machine: VirtualMachine) -> None:
-    assert unified_machine.shell("stat --file-system --format=%T /sys/fs/cgroup") == "cgroup2fs"
-    assert {"pids", "memory", "cpu"} <= set(unified_machine.read("/sys/fs/cgroup/cgroup.controllers").split())
-    assert unified_machine.boot_state() == "running"
-    refused = unified_machine.run(
-        ["systemd-run", "--wait", "--pipe", "--quiet", "--property=TasksMax=2", "dash", "-c", "sleep 5 & sleep 5 & wait"], check=False
-    )
-    assert "Cannot fork" in refused.stderr
-
-
-def test_machine_takes_files(unified_machine: VirtualMachine, tmp_path: Path) -> None:
-    unified_machine.write("/run/with space/file", "text 'quoted' $HOME\n")
-    assert unified_machine.read("/run/with space/file") == "text 'quoted' $HOME\n"
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/program").write_text("#!/bin/sh\necho works\n")
-    (tmp_path / "folder/program").chmod(0o755)
-    unified_machine.push(tmp_path / "folder", "/tmp/pushed")
-    assert unified_machine.run(["/tmp/pushed/program"]).stdout == "works\n"
-
-
-def test_nothing_is_left_of_a_machine_that_does_not_boot(unified_machine: VirtualMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{VirtualMachine.__module__}.BOOT_SECONDS", 1)
-    seen: dict[Record, list[str]] = {}
-
-    def look_and_remove(record: Record) -> None:
-        seen[record] = traces(record)
-        remove(record)
-
-    monkeypatch.setattr(f"{VirtualMachine.__module__}.remove", look_and_remove)
-    with pytest.raises(BootFailed, match="has not booted"):
-        VirtualMachine.boot("unfinished")
-    ((record, before),) = seen.items()
-    assert any("/proc/" in trace for trace in before)
-    assert traces(record) == []
 
 
 def test_trees_are_not_changed_by_hosts(new_host: HostFactory, lab_base: dict[str, Tree]) -> None:

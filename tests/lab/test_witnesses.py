@@ -75,25 +75,32 @@ def psutil_view() -> dict[tuple[int, int], tuple[int, int, int, str]]:
     return seen
 
 
-def test_the_table_equals_psutils(busy):
-    before = psutil_view()
-    table = processes.read(LiveHost())
-    after = psutil_view()
-    steady = {key: value for key, value in before.items() if after.get(key) == value}
-    compared = 0
-    for (pid, start), (ppid, uid, threads, state) in steady.items():
+def differences(table: processes.ProcessTable, others: dict[tuple[int, int], tuple[int, int, int, str]]) -> list[str]:
+    found = []
+    for (pid, start), (ppid, uid, threads, state) in others.items():
         mine = table.processes[pid]
-        assert abs(mine.start - start) <= 100, "psutil counts from a boot time that is off by up to a second"
-        assert (mine.ppid, mine.threads) == (ppid, threads)
         status = table.status.get(pid)
-        if status is not None:
-            assert status.uid == uid
-        elif mine.zombie:
-            assert table.owners[pid] == uid
+        owner = status.uid if status is not None else table.owners[pid] if mine.zombie else uid
+        said, told = (mine.ppid, mine.threads, owner), (ppid, threads, uid)
         if "Z" in (state, mine.state) or "T" in (state, mine.state):  # the others come and go
-            assert mine.state == state
-        compared += 1
-    assert compared >= 60
+            said, told = (*said, mine.state), (*told, state)
+        if said != told or abs(mine.start - start) > 100:  # psutil counts from a boot time that is off by up to a second
+            found.append(f"{pid} {mine.comm}: {said} from {mine.start}, psutil {told} from {start}")
+    return found
+
+
+def test_the_table_equals_psutils(busy):
+    """Others are busy here: what changes forth and back between two looks of psutil's is not there in each of five."""
+    for _attempt in range(5):
+        before = psutil_view()
+        table = processes.read(LiveHost())
+        after = psutil_view()
+        steady = {key: value for key, value in before.items() if after.get(key) == value}
+        different = differences(table, steady)
+        if not different:
+            break
+    assert different == []
+    assert len(steady) >= 60
     children = [process for process in table.processes.values() if process.ppid == busy]
     assert sum(1 for process in children if process.zombie) == 20
     assert {process.comm for process in children if not process.zombie} >= {"a) Z 1 (b", "new\nline", "\x1b[31mred"}
@@ -110,22 +117,24 @@ def test_users_and_threads_equal_those_of_ps(busy):
                 counts[uid] = counts.get(uid, 0) + 1
         return counts
 
-    for _attempt in range(5):  # root's short-lived processes move; everybody else here stands still
+    disagreed = []
+    for _attempt in range(60):  # short-lived processes move: of root, and of whoever else is busy here
         before = ps()
         evidence = gather(LiveHost(), ["processes", "details", "user_namespaces"])
         counted = headroom.user_tasks(evidence)
         after = ps()
-        steady = {uid for uid in before if after.get(uid) == before[uid] and uid != 0}
-        assert len(steady) >= 20
-        assert {uid: counted[uid].tasks for uid in steady} == {uid: before[uid] for uid in steady}
-        if before[0] == after[0] and counted[0].tasks == before[0] - 1:  # less ps itself
-            break
-    else:
-        pytest.fail("root's tasks never agreed with ps in five tries")
+        steady = {uid: before[uid] for uid in before if after.get(uid) == before[uid]}
+        if 0 in steady:
+            steady[0] -= 1  # ps itself
+        differ = {uid: (tasks, counted[uid].tasks) for uid, tasks in steady.items() if counted[uid].tasks != tasks}
+        if not differ and 0 in steady and len(steady) >= 20:
+            return
+        disagreed.append(differ)
+    pytest.fail(f"the tasks of users never agreed with ps: {disagreed}")
 
 
 def test_all_tasks_of_the_machine(busy):
-    for _attempt in range(20):
+    for _attempt in range(200):
         before = len(list(psutil.pids()))
         evidence = gather(LiveHost(), ["budgets", "processes"])
         threads = sum(len(os.listdir(f"/proc/{pid}/task")) for pid in os.listdir("/proc") if pid.isdigit() and os.path.exists(f"/proc/{pid}/task"))

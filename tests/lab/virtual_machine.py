@@ -26,7 +26,7 @@ FILES = {"etc/fstab": "/dev/vda / ext4 defaults 0 1\n"}
 IMAGE_SIZE = "2G"  # sparse: 0.5 GB on disk
 MEMORY = "1G"
 BOOT_SECONDS = 300  # emulated, on two busy cores
-SYNCHRONISED_SECONDS = 120
+SYNCHRONISED_SECONDS = 300
 
 
 class VirtualMachine(Machine):

@@ -75,3 +75,15 @@ def test_zombies_that_are_reaped_quickly_stay_silent_where_clocks_are_hours_apar
     for pid in range(9000, 9030):
         host.process(pid, 8102, "child", "Z", dead=900, processor=1, stolen=2 * HOUR)
     assert judge(host, "PH-ZMB-001").only("warn")
+
+
+def test_where_only_some_ages_are_told_the_others_get_a_second_look():
+    """The first parent's zombies ended on our processor, the second's on one where nothing else is seen."""
+    host = SimulatedHost()
+    for parent, processor in ((8102, 0), (8103, 1)):
+        host.process(parent, 1, "busy", cgroup="/system.slice/busy%d.service" % parent)
+        for pid in range(parent * 100, parent * 100 + 30):
+            host.process(pid, parent, "child", "Z", dead=900, processor=processor)
+    found = judge(host, "PH-ZMB-001")
+    assert [each["status"] for each in found.findings] == ["warn", "warn"]
+    assert host.waited == pytest.approx(5.0)

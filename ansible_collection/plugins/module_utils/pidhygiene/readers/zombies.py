@@ -92,9 +92,10 @@ def read(host: Host, table: ProcessTable) -> Zombies:
                 ages[process.pid] = age
     waited = 0.0
     confirmed: Dict[int, bool] = {}
-    suspects = [pid for pid, group in groups.items() if len(group) >= SUSPECT]
-    if suspects and not ages:
-        waited, confirmed = _second_look(host, [process for pid in suspects for process in sample(groups[pid], AGES_READ)], gaps)
+    ageless = [sampled for group in groups.values() if len(group) >= SUSPECT
+               for sampled in [sample(group, AGES_READ)] if not any(process.pid in ages for process in sampled)]
+    if ageless:
+        waited, confirmed = _second_look(host, [process for sampled in ageless for process in sampled], gaps)
     traced_pids = {pid for pid, status in table.status.items() if status.tracer}
     broods = []
     for parent_pid, group in groups.items():

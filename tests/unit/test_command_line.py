@@ -155,6 +155,16 @@ def test_rendering_in_colour_says_the_same():
     assert re.sub("\x1b\\[[0-9;]*m", "", terminal.render(result, terminal.Style(True, 100), details=True)) == plain
 
 
+def test_what_several_rules_cannot_judge_for_one_reason_is_told_once():
+    result = audit(SimulatedHost().forbid("/proc/1/exe").forbid("/proc/1/environ"))
+    text = terminal.render(result, terminal.Style(False, 100))
+    unknown = [finding["rule"] for finding in result["findings"] if finding["status"] == "unknown" and finding["subject"]["id"] == "permission denied"]
+    assert len(unknown) > 2
+    assert text.count("permission denied\n") == 3, "the head, and each place once"
+    assert "UNKNOWN LOW   %d rules  permission denied\n" % len(unknown) in text
+    assert all("(%s)" % rule in text for rule in unknown)
+
+
 def test_a_terminal_without_unicode_gets_its_answer(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", stream)

@@ -88,6 +88,20 @@ def test_causes_are_one_line_for_many_hosts_gravest_first(tmp_path, result, a_fi
     assert "FAIL    CRIT PH-ZMB-001  Persistent zombies on 2 of 3: a, b" in lines
 
 
+def test_what_several_rules_cannot_judge_for_one_reason_is_told_once(tmp_path, result, a_finding):
+    def unknown(rule, reason):
+        return a_finding(rule, "unknown", "LOW", title="Title of " + rule, subject={"type": "host", "id": reason})
+
+    both = result(unknown("PH-DEL-003", "permission denied"), unknown("PH-TZ-004", "permission denied"), unknown("PH-PID-001", "does not exist"))
+    lines = digest.render(save(tmp_path, {"a": both, "b": both, "c": result(unknown("PH-TZ-005", "permission denied"))})).splitlines()
+    assert [line for line in lines if line.startswith("UNKNOWN")] == [
+        "UNKNOWN LOW  2 rules  permission denied on 2 of 3: a, b",
+        "UNKNOWN LOW  PH-PID-001  Title of PH-PID-001 on 2 of 3: a, b",
+        "UNKNOWN LOW  PH-TZ-005  Title of PH-TZ-005 on 1 of 3: c",
+    ]
+    assert "    Could not be judged: Title of PH-DEL-003 (PH-DEL-003), Title of PH-TZ-004 (PH-TZ-004)." in lines
+
+
 def test_waived_findings_stay_visible_and_do_not_gate_until_they_expire(tmp_path, result, a_finding):
     found = save(tmp_path, {"held": result(a_finding(waiver=waiver(False))), "late": result(a_finding(waiver=waiver(True)))})
     assert [host.name for host in found.gated("warn")] == ["late"]

@@ -44,8 +44,14 @@ def render(result: Dict[str, Any], style: Style, details: bool = False) -> str:
     lines = [style.paint(host["name"] or "this host", "bold") + "  " + style.paint(_about(result), "faint"), ""]
     shown = [finding for finding in result["findings"] if details or finding["status"] in ("fail", "warn", "unknown")]
     shown.sort(key=lambda finding: (not in_force(finding), ("fail", "warn", "unknown", "info").index(finding["status"])))
+    told = set()
     for finding in shown:
-        lines.extend(_finding(finding, style, details))
+        if finding["status"] != "unknown" or finding["waiver"]:
+            lines.extend(_finding(finding, style, details))
+        elif finding["subject"]["id"] not in told:
+            told.add(finding["subject"]["id"])
+            alike = [each for each in shown if each["status"] == "unknown" and not each["waiver"] and each["subject"]["id"] == finding["subject"]["id"]]
+            lines.extend(_unjudged(alike, style, details) if len(alike) > 1 else _finding(finding, style, details))
     if not shown:
         lines.extend([style.paint("No deviation found.", "pass"), ""])
     lines.extend(_summary(result, style, details))
@@ -81,6 +87,17 @@ def _finding(finding: Dict[str, Any], style: Style, details: bool) -> List[str]:
         lines.append(style.paint("        pidhygiene explain %s" % finding["rule"], "faint"))
     lines.append("")
     return lines
+
+
+def _unjudged(findings: List[Dict[str, Any]], style: Style, details: bool) -> List[str]:
+    """What several rules could not judge for one reason, told once."""
+    reason = findings[0]["subject"]["id"]
+    lines = [style.paint("%-7s %-4s  %d rules  %s" % ("UNKNOWN", findings[0]["severity"], len(findings), reason), "unknown")]
+    lines.extend(style.wrap("Could not be judged: %s." % ", ".join("%s (%s)" % (each["title"], each["rule"]) for each in findings), 4))
+    seen = sorted({"%s: %s" % (line["source"], line["value"]) for each in findings for line in each["evidence"]})
+    for text in seen if details else seen[:3]:
+        lines.extend(style.paint(line, "faint") for line in style.wrap(text, 8))
+    return lines + [""]
 
 
 def _summary(result: Dict[str, Any], style: Style, details: bool) -> List[str]:

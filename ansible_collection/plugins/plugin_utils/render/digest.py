@@ -65,20 +65,38 @@ def _lines(overview: Overview, paint: Paint) -> Iterator[str]:
         yield from _wrapped(host.message)
         yield from _wrapped("Next: " + host.next_step)
     yield from _more(len(overview.not_audited) - MOST_HOSTS, "host not audited", "hosts not audited")
-    causes = overview.ranked_causes()
-    for cause in causes[:MOST_CAUSES]:
+    causes = _alike(overview.ranked_causes())
+    for group in causes[:MOST_CAUSES]:
         yield ""
-        yield from _cause(cause, len(overview.audited), paint)
+        yield from _unjudged(group, len(overview.audited), paint) if len(group) > 1 else _cause(group[0], len(overview.audited), paint)
     yield from _more(len(causes) - MOST_CAUSES, "cause", "causes")
     if overview.waived:
         yield ""
         yield "Waived: %s." % count(overview.waived, "finding")
 
 
+def _alike(causes: list[Cause]) -> list[list[Cause]]:
+    """What several rules could not judge for one reason on the same hosts is one cause."""
+    groups: dict[tuple[object, ...], list[Cause]] = {}
+    for cause in causes:
+        unknown = cause.status == "unknown"
+        groups.setdefault((cause.reason, cause.severity, tuple(cause.hosts)) if unknown else (cause.rule, cause.status), []).append(cause)
+    return list(groups.values())
+
+
+def _unjudged(causes: list[Cause], audited: int, paint: Paint) -> Iterator[str]:
+    first = causes[0]
+    yield paint("%-7s %-4s" % (first.status.upper(), first.severity), first.status) + " %d rules  %s%s" % (len(causes), first.reason, _where(first, audited))
+    yield from _wrapped("Could not be judged: %s." % ", ".join("%s (%s)" % (cause.title, cause.rule) for cause in causes))
+
+
+def _where(cause: Cause, audited: int) -> str:
+    hosts = ", ".join(cause.hosts[:MOST_HOSTS]) + (", … (%d)" % len(cause.hosts) if len(cause.hosts) > MOST_HOSTS else "")
+    return "%s: %s" % (" on %d of %d" % (len(cause.hosts), audited) if audited > 1 else "", hosts)
+
+
 def _cause(cause: Cause, audited: int, paint: Paint) -> Iterator[str]:
-    where = ", ".join(cause.hosts[:MOST_HOSTS]) + (", … (%d)" % len(cause.hosts) if len(cause.hosts) > MOST_HOSTS else "")
-    share = " on %d of %d" % (len(cause.hosts), audited) if audited > 1 else ""
-    yield paint("%-7s %-4s" % (cause.status.upper(), cause.severity), cause.status) + " %s  %s%s: %s" % (cause.rule, cause.title, share, where)
+    yield paint("%-7s %-4s" % (cause.status.upper(), cause.severity), cause.status) + " %s  %s%s" % (cause.rule, cause.title, _where(cause, audited))
     yield from _wrapped(cause.example)
     if cause.findings > 1:
         yield "    (%d findings of this rule)" % cause.findings

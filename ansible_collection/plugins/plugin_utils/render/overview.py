@@ -44,6 +44,7 @@ class Cause:
     hosts: list[str] = field(default_factory=list)
     findings: int = 0
     example: str = ""
+    reason: str = ""  # of what is unknown: why it could not be judged
 
 
 @dataclass
@@ -170,6 +171,8 @@ def _add(overview: Overview, entry: Entry) -> None:
             cause = overview.causes.setdefault((finding["rule"], status), Cause(finding["rule"], finding["title"], status, finding["severity"]))
             cause.findings += 1
             cause.example = cause.example or finding["message"]
+            if status == "unknown":
+                cause.reason = cause.reason or str(finding["subject"]["id"])
             cause.severity = min(cause.severity, finding["severity"], key=lambda severity: _place(SEVERITIES, severity))
             seen[finding["rule"], status] = cause
         if finding.get("binding") and status in ("fail", "warn"):

@@ -62,11 +62,13 @@ def needed(rules: Iterable[Rule]) -> List[str]:
 
 
 def hidden_processes(rule: Rule, evidence: Evidence) -> List[Gap]:
-    """What hidepid keeps from this user may be just what a rule looks for: no rule about processes can pass then."""
-    about_processes = "processes" in rule.needs and not rule.id.startswith("PH-OBS-")
-    if about_processes and evidence.has("visibility") and evidence.visibility.hides_processes:
-        return [Gap("/proc", "hidepid hides the processes of other users")]
-    return []
+    """A process that could not be seen may be just what a rule looks for: no rule about processes can pass then."""
+    if "processes" not in rule.needs or rule.id.startswith("PH-OBS-"):
+        return []
+    gaps = list(evidence.processes.gaps) if evidence.has("processes") else []
+    if evidence.has("visibility") and evidence.visibility.hides_processes:
+        gaps.append(Gap("/proc", "hidepid hides the processes of other users"))
+    return gaps
 
 
 def judge(rule: Rule, evidence: Evidence, policy: Policy, errors: List[str]) -> Judgement:
@@ -95,4 +97,4 @@ def judge(rule: Rule, evidence: Evidence, policy: Policy, errors: List[str]) -> 
     except Exception as error:  # one faulty rule must not silence the others
         errors.append("%s: %s: %s" % (rule.id, type(error).__name__, error))
         gaps.append(Gap(rule.id, "internal error in the rule"))
-    return Judgement(rule, tuple(findings), passed, tuple(sorted(set(reasons))), tuple(gaps))
+    return Judgement(rule, tuple(findings), passed, tuple(sorted(set(reasons))), tuple(sorted(set(gaps))))

@@ -213,7 +213,10 @@ def _mask(value: Dict[bytes, bytes], name: bytes) -> int:
 
 
 def _kib(value: Dict[bytes, bytes], name: bytes) -> int:
-    return int(value.get(name, b"0").split()[0])
+    words = value.get(name, b"0").split()
+    if not words:
+        raise ValueError("no number")
+    return int(words[0])
 
 
 class Command(NamedTuple):

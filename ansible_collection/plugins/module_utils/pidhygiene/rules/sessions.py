@@ -13,7 +13,7 @@ from ..readers.pam_stack import ALWAYS, SOMETIMES
 from ..readers.sessions import SCHEDULED, SESSIONS, TRANSIENT
 from ..readers.utmp import PATH
 from ..record import NamedTuple
-from ..sessions import logins, of_user, text_of
+from ..sessions import config_gaps, logins, of_user, text_of
 from ..text import shown
 
 LOGIND = Subject("unit", "systemd-logind.service")
@@ -126,6 +126,8 @@ def session_per_job(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if stack.calls("pam_systemd.so") not in (ALWAYS, SOMETIMES):
         yield Passed()
         return
+    if evidence.has("sessions") and evidence.sessions.gaps:
+        yield Unknown(evidence.sessions.gaps)
     rate = sum(runs_per_hour(job.schedule) for _table, job in cron.jobs() if job.schedule is not None)
     known = evidence.has("sessions") and evidence.has("details")
     leaks = [session for session in leaked(evidence) if session.service == service] if known else []
@@ -242,15 +244,19 @@ def _too_many_logins(evidence: Any) -> Iterator[Verdict]:
     if flavour is None or not _limits_are_asked(evidence):
         return
     if flavour.version < (1, 6):
-        if evidence.utmp.gaps:
-            yield Unknown(evidence.utmp.gaps)
+        gaps = evidence.utmp.gaps
         counted = [_of_utmp(evidence, login) for login in evidence.utmp.logins]
     elif flavour.debian and flavour.version >= (1, 7):
+        gaps = evidence.sessions.gaps
         counted = _of_logind(evidence)
     else:
         return  # whether it was built with logind cannot be told
+    if gaps:
+        yield Unknown(gaps)
     if not any(each.over for each in counted):
         return
+    if config_gaps(evidence):
+        yield Unknown(config_gaps(evidence))
     for user in logins(evidence):
         account = evidence.users.account(user.name)
         if account is not None and account.uid != 0:

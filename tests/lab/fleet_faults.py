@@ -94,17 +94,18 @@ class Told(NamedTuple):
 
     broken: str
     rules: frozenset[str]
+    suite: str  # of Debian
 
 
-def _told(broken: str, rules: str = "") -> Told:
-    return Told(broken, frozenset("PH-" + rule for rule in rules.split()))
+def _told(broken: str, rules: str = "", suite: str = "bookworm") -> Told:
+    return Told(broken, frozenset("PH-" + rule for rule in rules.split()), suite)
 
 
 HOSTS = {  # those that take longest first
     "twice": _told(TWICE, "ORP-001 ORP-002 SYS-006"),
     "left": _told(LEFT, "SYS-006"),
-    "calm": _told(""),
     "lookalike": _told(SUPERVISED),
+    "newer": _told("", suite="trixie"),
     "clone1": _told(""),
     "clone2": _told(""),
     "leak1": _told(LEAK, "ZMB-001"),
@@ -118,7 +119,7 @@ HOSTS = {  # those that take longest first
     "locked": _told(LOCKED, "LIM-007"),
     "promised": _told(PROMISED, "LIM-003"),
     "pending": _told(PENDING, "SYS-003"),
-    "gone": _told(GONE, "DEL-001"),
+    "gone": _told(GONE, "DEL-001", "trixie"),
     "bus": _told(BUS, "DEL-004"),
     "closed": _told(NEVER_CAME + DOTTED, "SES-006 CRN-002"),
 }

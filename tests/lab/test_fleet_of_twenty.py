@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,8 +27,8 @@ from .fleet_faults import ACROSS, CLONES, COMMON, HOSTS
 from .host import LabHost
 from .inotify_instances import room_for
 from .test_salt_fleet import results, until
-from .test_salt_on_hosts import ADAPTERS, BIN, RUN_MINION, ask, master, salted  # noqa: F401
-from .tree import Tree
+from .test_salt_on_hosts import ADAPTERS, BIN, RUN_MINION, SALT, ask, master, salted  # noqa: F401
+from .tree import Tree, with_layer
 
 REPOSITORY = ADAPTERS.parent
 ENGINE = REPOSITORY / "ansible_collection/plugins/module_utils"
@@ -56,7 +57,7 @@ KillMode=process
 # Of its own, as an installation makes one; of the kind that costs least.
 OWN_KEY = "rm -f /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N '' -C '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh"
 PUBLIC_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
-IDENTITY = ("/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key", PUBLIC_KEY)
+IDENTITY = {"/etc/machine-id": 0o444, "/etc/ssh/ssh_host_ed25519_key": 0o600, PUBLIC_KEY: 0o644}
 
 
 @dataclass
@@ -73,8 +74,16 @@ def put(layer: Path, path: str, text: str) -> None:
     (layer / path).write_text(text)
 
 
-def as_installed(below: Tree, layer: Path) -> Tree:
-    """The tree of all: minion, adapters and service lie in it as packages would have put them there, so that none has to be handed out twenty times."""
+def install_compiled(salt: Path, layer: Path) -> None:
+    """For trixie's Python 3.13, the packages that came compiled for 3.11; but timelib, which no index has for it and Salt does without."""
+    records = [path for path in salt.glob("*.dist-info/RECORD") if re.search(r"\.cpython-311-\S*\.so,", path.read_text())]
+    wanted = ["==".join(path.parent.name.removesuffix(".dist-info").rsplit("-", 1)) for path in sorted(records)]
+    subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", str(layer / "opt/salt"), "--python-version", "3.13",
+                    "--only-binary=:all:", "--no-deps", *(each for each in wanted if not each.startswith("timelib"))], check=True, capture_output=True)
+
+
+def as_installed(layer: Path) -> Path:
+    """The layer, with minion, adapters and service as packages would have put them there: nothing has to be handed out twenty times."""
     for path, text in {**COMMON, "etc/salt/minion": MINION, "etc/systemd/system/salt-minion.service": UNIT}.items():
         put(layer, path, text)
     wanted = layer / "etc/systemd/system/multi-user.target.wants"
@@ -85,22 +94,31 @@ def as_installed(below: Tree, layer: Path) -> Tree:
         shutil.copytree(ADAPTERS / folder, layer / "opt/adapters" / folder, ignore=shutil.ignore_patterns("__pycache__"))
     compileall.compile_dir(layer / "opt/adapters", quiet=1)  # once, not by each host
     (layer / "usr/local/bin/report").chmod(0o755)
-    return Tree(below.suite, (layer, *below.layers))
+    return layer
+
+
+@pytest.fixture(scope="module")
+def trees(lab_base: dict[str, Tree], salted: Tree, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tree]:  # noqa: F811
+    """By suite: with Salt, and with what is installed on all hosts."""
+    salt, layer = salted.layers[0], as_installed(tmp_path_factory.mktemp("fleet"))
+    trixie = Tree("trixie", (salt, *lab_base["trixie"].layers))  # what is no compiled code runs on either
+    trixie = with_layer(trixie, [SALT, "3.13"], lambda made: install_compiled(salt / "opt/salt", made))
+    return {tree.suite: Tree(tree.suite, (layer, *tree.layers)) for tree in (salted, trixie)}
 
 
 @contextmanager
-def booted(tree: Tree) -> Iterator[dict[str, LabHost]]:
+def booted(trees: dict[str, Tree]) -> Iterator[dict[str, LabHost]]:
     """All hosts, each as its fault left it."""
     with ExitStack() as stack, ThreadPoolExecutor(AT_ONCE) as pool:
         def boot(name: str) -> LabHost:
-            host = stack.enter_context(LabHost.boot(tree, name))
-            host.shell(f"{OWN_KEY}\n{HOSTS[name].broken}")
+            host = stack.enter_context(LabHost.boot(trees[HOSTS[name].suite], name))
+            host.shell(f"{OWN_KEY}\n{HOSTS[name].broken}", timeout=300)
             return host
 
         hosts = dict(zip(HOSTS, pool.map(boot, HOSTS), strict=True))
         original, clone = (hosts[name] for name in CLONES)
-        for path in IDENTITY:
-            clone.write(path, original.read(path), 0o600)
+        for path, mode in IDENTITY.items():
+            clone.write(path, original.read(path), mode)
         clone.run(["systemctl", "restart", "ssh"])
         yield hosts
 
@@ -119,13 +137,13 @@ def database() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def fleet(salted: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:  # noqa: F811
+def fleet(trees: dict[str, Tree]) -> Iterator[Fleet]:
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ph-")))
         store = stack.enter_context(database())
         stack.enter_context(room_for(len(HOSTS)))
         stack.enter_context(master(place, "0.0.0.0", PUBLISH, RETURN))  # before the minions, which come with their hosts
-        hosts = stack.enter_context(booted(as_installed(salted, tmp_path_factory.mktemp("fleet"))))
+        hosts = stack.enter_context(booted(trees))
         yield Fleet(hosts, place, store)
 
 

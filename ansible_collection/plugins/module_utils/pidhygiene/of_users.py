@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Units of users' managers beside those of the system, for rules that judge both. Pure."""
 
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
-from .model import NotApplicable, Unknown, Verdict
+from .model import Gap, NotApplicable, Unknown, Verdict
 from .pattern import pattern
 from .readers.unit_syntax import TasksMax
 from .readers.user_units import uid_of
@@ -32,10 +32,19 @@ def file(evidence: Any, unit: Any, path: str) -> Optional[Any]:
     return source.files.get(path)
 
 
+def unread_of_system(evidence: Any, timers_alone: bool = False) -> Tuple[Gap, ...]:
+    """What is not known of the system's units."""
+    return _unread(evidence.units.gaps, timers_alone) if evidence.has("units") else ()
+
+
+def _unread(gaps: Sequence[Gap], timers_alone: bool) -> Tuple[Gap, ...]:
+    return tuple(gap for gap in gaps if not (timers_alone and (".service" in gap.source or ".slice" in gap.source)))
+
+
 def unseen(evidence: Any, timers_alone: bool = False) -> Iterator[Verdict]:
     """What is not known of users' units."""
     if evidence.has("user_units"):
-        gaps = tuple(gap for gap in evidence.user_units.gaps if not (timers_alone and (".service" in gap.source or ".slice" in gap.source)))
+        gaps = _unread(evidence.user_units.gaps, timers_alone)
         if gaps:
             yield Unknown(gaps)
         for reason in evidence.user_units.not_read:

@@ -141,7 +141,7 @@ def read(host: Host, hierarchy: Hierarchy, paths: Iterable[str]) -> Cgroups:
             gaps.append(Gap(path, "outside of this cgroup namespace"))
             continue
         try:
-            group = _read_group(host, hierarchy, path, kernel_has)
+            group = _read_group(host, hierarchy, path, kernel_has, gaps)
         except HostError as error:
             if not isinstance(error, Missing) and not (path == "/" and isinstance(error, NotRecorded)):  # an older snapshot
                 gaps.append(Gap(error.path, error.reason))
@@ -158,7 +158,7 @@ def folder(hierarchy: Hierarchy, path: str) -> str:
     return (hierarchy.pids_mount or "") + (below if below != "/" else "")
 
 
-def _read_group(host: Host, hierarchy: Hierarchy, path: str, kernel_has: Dict[str, bool]) -> Group:
+def _read_group(host: Host, hierarchy: Hierarchy, path: str, kernel_has: Dict[str, bool], gaps: List[Gap]) -> Group:
     """``kernel_has``: which of the newer files there are on this kernel; the first group that is there before and after finds out."""
     base = folder(hierarchy, path)
     maximum, current = parse_count(host.read(base + "/pids.max")), parse_count(host.read(base + "/pids.current"))
@@ -171,8 +171,8 @@ def _read_group(host: Host, hierarchy: Hierarchy, path: str, kernel_has: Dict[st
                 kernel_has[name] = True
             except Missing:
                 missing.append(name)
-            except HostError:
-                pass
+            except HostError as error:
+                gaps.append(Gap(error.path, error.reason))
     inode = host.stat(base).ino
     for name in missing:
         kernel_has.setdefault(name, False)

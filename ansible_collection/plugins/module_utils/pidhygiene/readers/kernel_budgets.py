@@ -46,21 +46,24 @@ def read(host: Host) -> KernelBudgets:
     """Never raises."""
     gaps: List[Gap] = []
 
-    def number(path: str, field: int = 0) -> Optional[int]:
+    def number(path: str, field: int = 0, least: int = 0) -> Optional[int]:
         text = _text(host, path, gaps)
         if text is None:
             return None
         try:
-            return int(text.split()[field])
+            value = int(text.split()[field])
         except (ValueError, IndexError):
-            gaps.append(Gap(path, "not a number"))
-            return None
+            value = -1
+        if value >= least:
+            return value
+        gaps.append(Gap(path, "not a number that the kernel gives"))
+        return None
 
     memory = _memory(_text(host, "/proc/meminfo", gaps) or "")
     return KernelBudgets(
         tasks=_all_tasks(host, gaps),
-        pid_max=number("/proc/sys/kernel/pid_max"),
-        threads_max=number("/proc/sys/kernel/threads-max"),
+        pid_max=number("/proc/sys/kernel/pid_max", least=1),
+        threads_max=number("/proc/sys/kernel/threads-max", least=1),
         max_map_count=number("/proc/sys/vm/max_map_count"),
         overcommit=number("/proc/sys/vm/overcommit_memory"),
         committed_kib=memory.get("Committed_AS"),

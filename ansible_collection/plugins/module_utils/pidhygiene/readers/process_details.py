@@ -107,7 +107,7 @@ def _read_one(host: Host, process: Process, pids_group: str, unit_group: str, ga
     base = "/proc/%d" % process.pid
     return Detail(
         pids_group, unit_group, _limits(host, process.pid, gaps), _open_files(host, base, gaps),
-        _link(host, base + "/ns/pid"), _link(host, base + "/ns/user"), _login_uid(host, base),
+        _link(host, base + "/ns/pid"), _link(host, base + "/ns/user"), _login_uid(host, base, gaps),
     )
 
 
@@ -142,10 +142,13 @@ def _link(host: Host, path: str) -> Optional[str]:
         return None
 
 
-def _login_uid(host: Host, base: str) -> Optional[int]:
+def _login_uid(host: Host, base: str, gaps: List[Gap]) -> Optional[int]:
     try:
         uid = int(host.read(base + "/loginuid"))
-    except (HostError, ValueError):
+    except (Missing, ValueError):  # a kernel without audit has none
+        return None
+    except HostError as error:
+        gaps.append(Gap(base + "/loginuid", error.reason))
         return None
     return None if uid == NO_LOGIN else uid
 

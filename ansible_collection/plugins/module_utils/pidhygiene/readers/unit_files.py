@@ -485,7 +485,8 @@ class Search(object):
         try:
             if self.host.stat(path).kind != "file":
                 return
-        except HostError:
+        except HostError as error:
+            self._note(error)
             return
         parsed = self.parsed(path, section)
         if parsed is not None and any(each.key in _WATCHED for each in parsed.assignments):

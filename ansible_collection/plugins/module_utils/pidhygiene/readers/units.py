@@ -9,7 +9,7 @@ and what only the manager knows is None. Infinity is model.UNLIMITED everywhere.
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from ..bus import IDLE
-from ..host import Host, HostError
+from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
 from ..record import NamedTuple
 from . import cgroups, unit_syntax
@@ -173,7 +173,7 @@ def read(host: Host, unit_groups: Iterable[str], asked: Optional[Answer] = None)
     groups = _groups_by_unit(unit_groups)
     names = [name for name in sorted(shown if answers else groups) if kind_of(name) and type_of(name) in TABLES]
     definitions = {name: search.definition(name, _strings(shown.get(name, {}).get("Names"))) for name in names}
-    last_load = _last_load(host)
+    last_load = _last_load(host, gaps)
     complete = _ask_everything(host, _worth_asking(shown, definitions, search, last_load), gaps)
     manager = _manager(host, answered, answers, load_path, last_load, search)
     units: Dict[str, Unit] = {}
@@ -191,11 +191,11 @@ def read(host: Host, unit_groups: Iterable[str], asked: Optional[Answer] = None)
 
 
 def _is_present(host: Host) -> bool:
-    """sd_booted(3)."""
+    """sd_booted(3). Where that cannot be told, it counts as present: nothing passes, because it does not answer."""
     try:
         return host.exists("/run/systemd/system")
     except HostError:
-        return False
+        return True
 
 
 def _groups_by_unit(paths: Iterable[str]) -> Dict[str, str]:
@@ -219,10 +219,13 @@ def _groups_by_unit(paths: Iterable[str]) -> Dict[str, str]:
 # -- the manager -------------------------------------------------------------------------------------------------
 
 
-def _last_load(host: Host) -> Optional[float]:
+def _last_load(host: Host, gaps: List[Gap]) -> Optional[float]:
     try:
         return host.stat(LAST_LOAD).mtime
-    except HostError:
+    except Missing:
+        return None
+    except HostError as error:
+        gaps.append(Gap(LAST_LOAD, error.reason))
         return None
 
 

@@ -9,6 +9,7 @@ from ..clock_changes import RESTS, SKIPPED, TWICE, Change, Effect, Schedule
 from ..model import INFO, MED, SEVERITY_INFO, WARN, Finding, Gap, NotApplicable, Passed, Seen, Subject, Unknown, Verdict, rule
 from ..readers.cron import CRONIE_CRON, DEBIAN_CRON
 from ..readers.time_zone import LOCALTIME, PROCESS
+from ..readers.zone_database import DIRECTORIES
 from ..readers.zone_info import Zone
 from ..text import shown
 from .jobs import command_of, place_of
@@ -21,8 +22,8 @@ FOLLOWS = 152  # revision of Debian's cron that asks for the offset every minute
     ("cron", "time_zone", "units", "calendars", "clock"), ("processes", "users", "user_units"),
 )
 def jobs_meet_a_change(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    gaps = tuple(gap for gap in evidence.time_zone.gaps if gap.source == LOCALTIME)
-    gaps += tuple(gap for gap in evidence.units.gaps if ".timer" in gap.source) + evidence.calendars.gaps + evidence.cron.gaps
+    gaps = _zone_gaps(evidence)
+    gaps += of_users.unread_of_system(evidence, timers_alone=True) + evidence.calendars.gaps + evidence.cron.gaps
     if gaps:
         yield Unknown(gaps)
     yield from of_users.unseen(evidence, timers_alone=True)
@@ -31,6 +32,16 @@ def jobs_meet_a_change(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _timers(evidence, changes)
     if not changes.any:
         yield NotApplicable("no zone that jobs run in changes its clocks in the next twelve months")
+
+
+def _zone_gaps(evidence: Any) -> Tuple[Gap, ...]:
+    """The host's zone, the database, and what cron itself was told."""
+    environments = {"/proc/%d/environ" % daemon.process.pid for daemon in evidence.cron.daemons}
+    gaps = [gap for gap in evidence.time_zone.gaps if gap.source == LOCALTIME or gap.source in environments or gap.source.startswith(DIRECTORIES)]
+    for setting in _of_daemon(evidence):
+        if setting.meaning is not None and setting.meaning.zone is None:
+            gaps.append(Gap("TZ=%s" % setting.meaning.value, setting.meaning.reason))
+    return tuple(gaps)
 
 
 class _Changes(object):
@@ -81,11 +92,15 @@ def _cron(evidence: Any, changes: _Changes) -> Iterator[Verdict]:
 
 def _own_zone(evidence: Any) -> Tuple[Zone, str]:
     """Of the daemon: its TZ, else that of the host."""
-    pids = {daemon.process.pid for daemon in evidence.cron.daemons}
-    for setting in evidence.time_zone.settings:
-        if setting.scope == PROCESS and pids.intersection(setting.pids) and setting.meaning is not None and setting.meaning.zone is not None:
+    for setting in _of_daemon(evidence):
+        if setting.meaning is not None and setting.meaning.zone is not None:
             return setting.meaning.zone, setting.meaning.value
     return evidence.time_zone.localtime.in_force, _local_name(evidence)
+
+
+def _of_daemon(evidence: Any) -> List[Any]:
+    pids = {daemon.process.pid for daemon in evidence.cron.daemons}
+    return [setting for setting in evidence.time_zone.settings if setting.scope == PROCESS and pids.intersection(setting.pids)]
 
 
 def _local_name(evidence: Any) -> str:

@@ -51,10 +51,9 @@ def overlapping_runs(evidence: Any, policy: Any) -> Iterator[Verdict]:
     cron, table = evidence.cron, evidence.processes
     yield from _left_by_timers(evidence)
     yield from of_users.unseen(evidence)
-    if evidence.job_runs.gaps:
-        yield Unknown(evidence.job_runs.gaps)
-    if cron.gaps:
-        yield Unknown(cron.gaps)
+    gaps = evidence.job_runs.gaps + cron.gaps + of_users.unread_of_system(evidence)
+    if gaps:
+        yield Unknown(gaps)
     if not cron.daemons:
         yield NotApplicable("no cron runs")
         return

@@ -172,7 +172,7 @@ def unit_limit_not_in_force(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not units.manager.present:
         yield NotApplicable("systemd does not run this machine")
         return
-    if not units.manager.answers:
+    if units.gaps or not units.manager.answers:
         yield Unknown(units.gaps or (Gap("systemd", "the manager does not answer"),))
     yield from _limit_gaps(evidence)
     capped: List[str] = []
@@ -196,7 +196,8 @@ def unit_limit_not_in_force(evidence: Any, policy: Any) -> Iterator[Verdict]:
             "PID 1 itself has a lower cap than %s for (%s): units run with what PID 1 has." % (
                 wording.noun(len(capped), "unit limit asks", "unit limits ask"), ", ".join(capped[:3]) + (" …" if len(capped) > 3 else "")),
             evidence=(Seen("/proc/1/limits", ", ".join(
-                "%s %s" % (item, wording.limit(evidence.details.manager_limits[item][1])) for item in ("nofile", "nproc", "memlock"))),),
+                "%s %s" % (item, wording.limit(evidence.details.manager_limits[item][1])) for item in ("nofile", "nproc", "memlock")
+                if item in evidence.details.manager_limits)),),
         )
     yield from _of_users(evidence)
 

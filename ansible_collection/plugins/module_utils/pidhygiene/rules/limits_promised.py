@@ -397,9 +397,9 @@ def pam_overrides_unit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not evidence.units.manager.present:
         yield NotApplicable("systemd does not run here")
         return
-    unit_gaps = tuple(gap for gap in evidence.units.gaps if gap.source == "systemd")
-    if unit_gaps:
-        yield Unknown(unit_gaps)
+    gaps = evidence.units.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/limits"))
+    if gaps:
+        yield Unknown(gaps)
     for unit, detail in _services(evidence):
         set_items = [item for item in RLIMITS if _set_by_administrator(unit, item)]
         if unit.pam_name and unit.user and set_items:

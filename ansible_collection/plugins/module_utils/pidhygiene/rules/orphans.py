@@ -370,7 +370,7 @@ def _old_generation(evidence: Any, survivor: Any, old: List[int]) -> Finding:
 )
 def daemon_outside_units(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Started by hand in a login and left to PID 1. What runs as the user who logged in may be his job: information."""
-    gaps = evidence.processes.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
+    gaps = evidence.processes.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith(("/cgroup", "/loginuid")))
     if gaps:
         yield Unknown(gaps)
     if not evidence.units.manager.present:

@@ -163,7 +163,9 @@ def _configured(evidence: Any, name: str) -> Optional[Configured]:
 def _threads_of_memory(evidence: Any) -> Verdict:
     """The kernel takes an eighth of its memory for stacks (kernel/fork.c set_max_threads), at boot: memory that came later is not counted."""
     budgets = evidence.budgets
-    usual = (budgets.memory_kib or 0) * 1024 // (8 * max(STACK, evidence.processes.machine.page_size))
+    if budgets.memory_kib is None:
+        return Unknown(tuple(gap for gap in budgets.gaps if gap.source == "/proc/meminfo") or (Gap("/proc/meminfo", "MemTotal is not told"),))
+    usual = budgets.memory_kib * 1024 // (8 * max(STACK, evidence.processes.machine.page_size))
     configured = _configured(evidence, "kernel.threads-max")
     if 2 * budgets.threads_max >= usual or (configured is not None and configured.value == str(budgets.threads_max)):
         return Passed()

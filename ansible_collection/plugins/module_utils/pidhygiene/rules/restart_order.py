@@ -15,7 +15,7 @@ from ..text import masked, shown
     ("units", "executables", "cron", "processes", "details"), ("users", "user_units"),
 )
 def unsafe_plan(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    gaps = evidence.cron.gaps + tuple(gap for gap in evidence.units.gaps if ".timer" in gap.source or gap.source == "systemd")
+    gaps = evidence.cron.gaps + of_users.unread_of_system(evidence)
     gaps += tuple(gap for gap in evidence.executables.gaps if not gap.source.startswith("/proc/1/"))
     if gaps:
         yield Unknown(gaps)

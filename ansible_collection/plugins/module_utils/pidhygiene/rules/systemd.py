@@ -428,7 +428,7 @@ def pids_max_differs(evidence: Any, policy: Any) -> Iterator[Verdict]:
         if not unit.control_group or unit.control_group == "/" or unit.delegate or unit.tasks_max is None or unit.load_state != "loaded":
             continue  # the group that a container sees as its root is the business of what made the container
         group = evidence.cgroups.groups.get(unit.control_group)
-        unread = tuple(gap for gap in evidence.cgroups.gaps if gap.source.startswith(mount + unit.control_group + "/"))
+        unread = tuple(gap for gap in evidence.cgroups.gaps if (gap.source + "/").startswith(mount + unit.control_group + "/"))
         judged += 1 if group is not None or unread else 0
         if unread:
             yield Unknown(unread)
@@ -443,7 +443,14 @@ def _pids_max_of_users(evidence: Any) -> Iterator[Verdict]:
     """Only what their files set: the default of a user's manager may be another one."""
     yield from of_users.unseen(evidence)
     machine = evidence.units.manager.machine_tasks
-    for unit in sorted(evidence.user_units.units.values()) if evidence.has("user_units") and machine is not None else ():
+    found = sorted(evidence.user_units.units.values()) if evidence.has("user_units") else []
+    if found and machine is None:
+        yield Unknown((Gap("/proc/sys/kernel/pid_max", "what a share of all tasks is cannot be told"),))
+        return
+    unread = tuple(gap for gap in evidence.cgroups.gaps if "/user@" in gap.source)
+    if found and unread:
+        yield Unknown(unread)
+    for unit in found:
         setting = of_users.tasks_max(evidence, unit.id)
         group = evidence.cgroups.groups.get(unit.control_group)
         if setting is None or group is None or unit.delegate or of_users.unread(evidence, unit):

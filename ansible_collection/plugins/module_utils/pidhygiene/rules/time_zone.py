@@ -5,7 +5,7 @@
 import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from .. import wording
+from .. import of_users, wording
 from ..facts_time import hours_changed, is_covered, previous_marks, remembered, zone_name
 from ..model import (
     FAIL, HIGH, INFO, LOW, LOW_CONFIDENCE, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN,
@@ -48,6 +48,13 @@ _NUMBER_NAME = pattern(r"^([+-])(\d\d)(\d\d)?$")
 def _zone_gaps(evidence: Any, settings: bool) -> List[Verdict]:
     """What could not be read: of the zone itself, or of the places that set TZ."""
     gaps = tuple(gap for gap in evidence.time_zone.gaps if _about_settings(gap) == settings)
+    if settings:
+        gaps += tuple(gap for gap in of_users.unread_of_system(evidence) if gap.source.startswith("/"))
+    return [Unknown(gaps)] if gaps else []
+
+
+def _localtime_gaps(evidence: Any) -> List[Verdict]:
+    gaps = tuple(gap for gap in evidence.time_zone.gaps if gap.source == LOCALTIME)
     return [Unknown(gaps)] if gaps else []
 
 
@@ -319,11 +326,15 @@ def _silent_utc(evidence: Any, setting: Any) -> Finding:
 @rule("PH-TZ-005", "TZ override differs from host", MED, "two clocks on one wall: schedules, logs and stored times do not match", NEEDS)
 def tz_differs_from_host(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _zone_gaps(evidence, settings=True)
+    yield from _localtime_gaps(evidence)
     host_zone = evidence.time_zone.localtime.in_force
     running = set()
     for setting in evidence.time_zone.settings:
         program = _program_of(setting)
-        if program is None or setting.contained or setting.meaning is None or setting.meaning.zone is None or setting.meaning.kind == zones.UNKNOWN:
+        if program is None or setting.contained or setting.meaning is None or setting.meaning.kind == zones.UNKNOWN:
+            continue
+        if setting.meaning.zone is None:
+            yield Unknown((Gap(setting.source, setting.meaning.reason),))
             continue
         allowed = any(program == each for each in policy["zone.utc_allowed"]) and _is_utc(setting.meaning)
         if allowed or same_rules(setting.meaning.zone, host_zone, evidence.clock.wall) or (program, setting.meaning.value) in running:
@@ -359,6 +370,8 @@ def _program_of(setting: Any) -> Optional[str]:
 def cron_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not evidence.cron.daemons:
         yield NotApplicable("no cron runs here")
+    else:
+        yield from _localtime_gaps(evidence)
     for daemon in evidence.cron.daemons:
         yield _judge_cron(evidence, daemon)
     if evidence.previous is None:
@@ -622,7 +635,7 @@ def inverted_sign(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _sign_of(evidence: Any, subject: Subject, where: str, meaning: Any, seen: Seen) -> Verdict:
     if meaning.zone is None:
-        return Passed()
+        return Unknown((Gap(seen.source, meaning.reason),))
     inverted = _inverted_name(meaning.name) if meaning.kind == zones.ZONE else _inverted_string(meaning)
     if not inverted:
         return Passed()

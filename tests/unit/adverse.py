@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any, Callable, Sequence
 
-from pidhygiene.host import Clock, ClockState, Denied, Effort, FileStat, Host, HostError, JournalPage, Machine, Missing, OutOfTime, Unreadable, Unsafe
+from pidhygiene.host import Clock, ClockState, Denied, Effort, FileStat, Host, JournalPage, Machine, Missing, OutOfTime, Unreadable, Unsafe
 
 ERRORS = (Denied, Missing, Unsafe, OutOfTime, Unreadable)
 NUMBERS = (b"0", b"-1", b"18446744073709551616", b"99999999999999999999999", b"1e9", b"", b"max", b"\xff")
@@ -103,6 +103,3 @@ def garbled(chance: random.Random, data: bytes) -> bytes:
 
 def garbled_words(chance: random.Random, properties: dict[str, Any]) -> dict[str, Any]:
     return {name: chance.choice(WORDS) if chance.random() < 0.3 else value for name, value in properties.items() if chance.random() < 0.9}
-
-
-__all__ = ["AdverseHost", "HostError"]

@@ -6,6 +6,7 @@ Proof of what real hosts do is the lab's business (tests/lab).
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -14,6 +15,8 @@ from pidhygiene.host import (
     Clock, ClockState, Denied, Effort, FileStat, Host, HostError, JournalPage, Machine, Missing, NotRecorded, Unsafe,
 )
 from pidhygiene.policy import Policy
+
+from denied import never_passes
 
 NOW = 1_795_400_000.0  # seconds since the epoch
 UPTIME = 1_000_000.0  # seconds: eleven days
@@ -379,8 +382,11 @@ class Judged:
 
 def judge(host: Host, rule: str, policy: Optional[Dict[str, Any]] = None, previous: Optional[Dict[str, Any]] = None) -> Judged:
     """One rule, through audit()."""
+    before = copy.deepcopy(host)
     result = audit(host, Policy(policy), previous, [rule])
     assert result["audit"]["errors"] == []
+    if any(finding["status"] in ("warn", "fail") for finding in result["findings"]):
+        never_passes(before, rule, Policy(policy), previous)
     return Judged(result, rule)
 
 

@@ -15,6 +15,9 @@ from .process_details import Details
 from .processes import ProcessTable
 
 
+OWN = "/proc/self/ns/user"
+
+
 class UserNamespace(NamedTuple):
     link: str  # "user:[4026532201]"
     owner: Optional[int]  # uid in our namespace; None when it cannot be told
@@ -34,6 +37,8 @@ def read(host: Host, table: ProcessTable, details: Details) -> UserNamespaces:
     for pid, detail in details.of.items():
         if detail.user_namespace is not None and detail.user_namespace != details.own_user_namespace:
             members.setdefault(detail.user_namespace, []).append(pid)
+    if members and details.own_user_namespace is None:
+        return UserNamespaces((), (Gap(OWN, "which processes are in our own user namespace cannot be told"),))
     found = []
     for link in sorted(members):
         pids = sorted(members[link])

@@ -110,7 +110,9 @@ def read(host: Host, table: ProcessTable, details: Details, users: Users) -> Use
     search: Optional[UserSearch] = None
     for uid in sorted(set(members) | set(managers)):
         user = users.by_uid.get(uid)
-        if user is None:
+        if user is None and users.gaps:
+            gaps.extend(users.gaps)
+        elif user is None:
             not_read.add("units of users that are not in /etc/passwd are not read")
         elif len(found.managers) >= MOST_USERS:
             not_read.add("units of more than %d users are not read" % MOST_USERS)

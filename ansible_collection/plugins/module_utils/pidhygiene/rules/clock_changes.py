@@ -19,7 +19,7 @@ FOLLOWS = 152  # revision of Debian's cron that asks for the offset every minute
 
 @rule(
     "PH-CRN-003", "Jobs in the hour that the clock skips or repeats", MED, "a job that is left out, or done twice, once a year",
-    ("cron", "time_zone", "units", "calendars", "clock"), ("processes", "users", "user_units"),
+    ("cron", "time_zone", "units", "calendars", "clock", "processes"), ("users", "user_units"),
 )
 def jobs_meet_a_change(evidence: Any, policy: Any) -> Iterator[Verdict]:
     gaps = _zone_gaps(evidence)

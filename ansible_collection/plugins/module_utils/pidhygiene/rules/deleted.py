@@ -8,6 +8,7 @@ from .. import wording
 from ..model import (
     FAIL, HIGH, INFO, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, WARN, Finding, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
 )
+from ..of_users import unread_of_system
 from ..restart_plan import BUS
 from ..text import shown
 
@@ -31,6 +32,7 @@ def _gaps(evidence: Any, with_manager: bool = False, with_maps: bool = False) ->
     """PID 1 is the business of few rules; in some virtual machines not even root may look at it. Maps are that of one: stuck tasks keep theirs."""
     gaps = tuple(gap for gap in evidence.executables.gaps
                  if (with_manager or not gap.source.startswith("/proc/1/")) and (with_maps or not gap.source.endswith("/maps")))
+    gaps += unread_of_system(evidence) + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
     return [Unknown(gaps)] if gaps else []
 
 

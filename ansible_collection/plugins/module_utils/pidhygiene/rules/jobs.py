@@ -126,12 +126,13 @@ def _started_apart(table: Any, leaving: Any) -> Dict[Tuple[str, ...], List[int]]
 
 @rule(
     "PH-CRN-002", "Job files that silently never run", HIGH, "the backup that nobody misses until it is needed",
-    ("cron", "clock"), ("distribution", "password_ages"),
+    ("cron", "clock", "processes"), ("distribution", "password_ages"),
 )
 def never_run(evidence: Any, policy: Any) -> Iterator[Verdict]:
     cron = evidence.cron
-    if cron.gaps:
-        yield Unknown(cron.gaps)
+    gaps = cron.gaps + (evidence.users.gaps if evidence.has("users") else ())
+    if gaps:
+        yield Unknown(gaps)
     if not cron.daemons:
         yield NotApplicable("no cron runs")
         return

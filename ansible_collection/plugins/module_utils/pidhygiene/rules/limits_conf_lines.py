@@ -232,7 +232,7 @@ def _of_a_directory(evidence: Any, line: Line) -> bool:
 def shadowed_lines(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """That a user's line beats his group's, and both beat `*`, is what they are for; so is a later file that overrides an earlier one."""
     conf = evidence.limits_conf
-    gaps = sessions.config_gaps(evidence)
+    gaps = sessions.config_gaps(evidence) + evidence.users.gaps
     if gaps:
         yield Unknown(gaps)
     if conf.flavour is None:

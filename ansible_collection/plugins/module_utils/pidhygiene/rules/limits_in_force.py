@@ -11,6 +11,7 @@ from ..model import (
 )
 from ..readers.kernel_budgets import kernel_before
 from ..readers.unit_files import LIMIT_KEYS
+from ..readers.user_namespaces import OWN
 from ..readers.user_units import uid_of
 from ..text import shown
 
@@ -27,6 +28,9 @@ def _limit_gaps(evidence: Any) -> List[Verdict]:
 def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Count and limit are judged apart: the count is the user's, the limit that of each forking process. Above 100 % is legal."""
     yield from _limit_gaps(evidence)
+    yield from _session_gaps(evidence)
+    if any(gap.source == OWN for gap in evidence.user_namespaces.gaps):
+        yield Unknown(evidence.user_namespaces.gaps)
     counts = headroom.user_tasks(evidence)
     in_force = headroom.soft_nproc(evidence)
     any_limit = False
@@ -49,6 +53,14 @@ def user_close_to_nproc(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _shared_limit(soft: int, pids: List[int]) -> Seen:
     return Seen("/proc/%d/limits" % min(pids), "Max processes %d (soft), shared by %s" % (soft, wording.noun(len(pids), "process", "processes")))
+
+
+def _session_gaps(evidence: Any) -> List[Verdict]:
+    """What the next session of a user would get cannot be told without these."""
+    gaps = tuple(Gap(evidence.unseen[name].path, evidence.unseen[name].reason) for name in ("limits_conf", "users") if name in evidence.unseen)
+    gaps += sessions.config_gaps(evidence) if evidence.has("limits_conf") else ()
+    gaps += evidence.users.gaps if evidence.has("users") else ()
+    return [Unknown(gaps)] if gaps else []
 
 
 def _next_session(evidence: Any, uid: int) -> Optional[Tuple[int, Seen]]:

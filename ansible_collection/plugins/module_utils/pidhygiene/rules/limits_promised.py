@@ -390,7 +390,7 @@ def _path_finding(service: str, source: str, what: str, advice: str, active: Seq
 
 @rule(
     "PH-LIM-010", "PAM overrides unit limits", MED, "LimitX= of the unit is ignored, or changes with the next release of Debian",
-    ("limits_conf", "pam_stacks", "units", "users", "details"), ("budgets", "processes"),
+    ("limits_conf", "pam_stacks", "units", "users", "details", "processes"), ("budgets",),
 )
 def pam_overrides_unit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """A unit with User= and PAMName= opens a session after systemd has set its limits: pam_limits has the last word."""

@@ -230,7 +230,7 @@ def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 @rule(
     "PH-PID-005", "Fork rejections counted by cgroups", HIGH, "a fork was refused since the last audit",
-    ("cgroups", "details", "clock"), ("boot_id", "processes", "visibility"),
+    ("cgroups", "details", "clock", "processes"), ("boot_id", "visibility"),
 )
 def forks_rejected(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if evidence.cgroups.gaps:

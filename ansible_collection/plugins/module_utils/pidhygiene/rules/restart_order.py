@@ -17,9 +17,10 @@ from ..text import masked, shown
 def unsafe_plan(evidence: Any, policy: Any) -> Iterator[Verdict]:
     gaps = evidence.cron.gaps + of_users.unread_of_system(evidence)
     gaps += tuple(gap for gap in evidence.executables.gaps if not gap.source.startswith("/proc/1/"))
+    gaps += tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
     if gaps:
         yield Unknown(gaps)
-    yield from of_users.unseen(evidence, timers_alone=True)
+    yield from of_users.unseen(evidence)
     stale = {wording.unit_of(evidence, image.process.pid) or "" for image in evidence.executables.images if image.deleted and not image.container}
     running = {name for name in CLIENTS if name in evidence.units.units and evidence.units.units[name].running}
     plans = _plans(evidence)

@@ -238,10 +238,19 @@ class _Counted(NamedTuple):
 
 def _too_many_logins(evidence: Any) -> Iterator[Verdict]:
     """Whom pam_limits refuses because of logins that have ended. It asks logind where it is built so (Debian from 1.7.0), else utmp."""
-    if not all(evidence.has(name) for name in ("utmp", "limits_conf", "users", "processes", "details")):
+    needed = ("utmp", "limits_conf", "users", "processes", "details", "pam_stacks")
+    unseen = tuple(Gap(evidence.unseen[name].path, evidence.unseen[name].reason) for name in needed if name in evidence.unseen)
+    if unseen:
+        yield Unknown(unseen)
+    if not all(evidence.has(name) for name in needed):
         return
     flavour = evidence.limits_conf.flavour
-    if flavour is None or not _limits_are_asked(evidence):
+    if flavour is None:
+        return
+    stack = evidence.pam_stacks.of("sshd")
+    if stack is None or stack.calls("pam_limits.so") not in (ALWAYS, SOMETIMES):
+        if stack is not None and stack.gaps:
+            yield Unknown(stack.gaps)
         return
     if flavour.version < (1, 6):
         gaps = evidence.utmp.gaps
@@ -261,11 +270,6 @@ def _too_many_logins(evidence: Any) -> Iterator[Verdict]:
         account = evidence.users.account(user.name)
         if account is not None and account.uid != 0:
             yield from _refused_login(user.name, of_user(evidence, account), counted)
-
-
-def _limits_are_asked(evidence: Any) -> bool:
-    stack = evidence.pam_stacks.of("sshd") if evidence.has("pam_stacks") else None
-    return stack is not None and stack.calls("pam_limits.so") in (ALWAYS, SOMETIMES)
 
 
 def _of_utmp(evidence: Any, login: Any) -> _Counted:

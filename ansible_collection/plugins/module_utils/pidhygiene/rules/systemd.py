@@ -410,15 +410,16 @@ def _fillers(evidence: Any, members: List[int]) -> str:
 
 @rule(
     "PH-SYS-005", "Kernel pids.max differs from configuration", MED, "the limit in force is not the one that is shown",
-    ("units", "cgroups"), ("users", "user_units"),
+    ("units", "cgroups", "processes", "details"), ("users", "user_units"),
 )
 def pids_max_differs(evidence: Any, policy: Any) -> Iterator[Verdict]:
     units = evidence.units
     if not units.manager.present:
         yield NotApplicable(NO_SYSTEMD)
         return
-    if _bus_gaps(evidence):
-        yield Unknown(_bus_gaps(evidence))
+    gaps = _bus_gaps(evidence) + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
+    if gaps:
+        yield Unknown(gaps)
     mount = evidence.cgroups.hierarchy.pids_mount
     if mount is None:
         yield NotApplicable("no pids controller is mounted: TasksMax= has no effect")

@@ -286,7 +286,10 @@ def localtime_unusable(evidence: Any, policy: Any) -> Iterator[Verdict]:
 # -- TZ -------------------------------------------------------------------------------------------------------------
 
 
-@rule("PH-TZ-004", "TZ value that is silently UTC", HIGH, "a typing mistake moves every hour of a program, and nothing says so", NEEDS, ("cron",))
+@rule(
+    "PH-TZ-004", "TZ value that is silently UTC", HIGH, "a typing mistake moves every hour of a program, and nothing says so",
+    NEEDS + ("processes",), ("cron",),
+)
 def tz_is_silently_utc(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _zone_gaps(evidence, settings=True)
     for setting in evidence.time_zone.settings:
@@ -323,7 +326,7 @@ def _silent_utc(evidence: Any, setting: Any) -> Finding:
     )
 
 
-@rule("PH-TZ-005", "TZ override differs from host", MED, "two clocks on one wall: schedules, logs and stored times do not match", NEEDS)
+@rule("PH-TZ-005", "TZ override differs from host", MED, "two clocks on one wall: schedules, logs and stored times do not match", NEEDS + ("processes",))
 def tz_differs_from_host(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _zone_gaps(evidence, settings=True)
     yield from _localtime_gaps(evidence)
@@ -380,7 +383,7 @@ def cron_in_old_zone(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 def _judge_cron(evidence: Any, daemon: Any) -> Verdict:
     keeps = keeps_its_offset(evidence.cron, daemon)
-    if keeps is None and daemon.implementation == crons.DEBIAN_CRON:
+    if keeps is None and (daemon.implementation == crons.DEBIAN_CRON or evidence.cron.gaps):
         return Unknown(tuple(evidence.cron.gaps) or (Gap("/var/lib/dpkg/status", "version of cron not known"),))
     if keeps is None:
         return NotApplicable("it is not known whether this cron (%s) follows a change of the zone" % shown(daemon.implementation))
@@ -616,7 +619,7 @@ def _judge_variable(evidence: Any, setting: Any) -> Verdict:
             _where(setting), shown(meaning.value), _host_zone(evidence)), (_seen(setting),), references=("man:crontab(5)",))
 
 
-@rule("PH-TZ-010", "Inverted sign", MED, "TZ=UTC+8 is eight hours west of UTC, sixteen from where its author lives", NEEDS)
+@rule("PH-TZ-010", "Inverted sign", MED, "TZ=UTC+8 is eight hours west of UTC, sixteen from where its author lives", NEEDS + ("processes",))
 def inverted_sign(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _zone_gaps(evidence, settings=True) + _zone_gaps(evidence, settings=False)
     zone = evidence.time_zone
@@ -672,7 +675,7 @@ def _inverted_string(meaning: Any) -> str:
 
 @rule(
     "PH-TZ-011", "Clock not synchronised, or kept by two", HIGH, "certificates, quorums and logs depend on it, and it drifts by minutes a month",
-    ("time_sync", "clock"),
+    ("time_sync", "clock", "processes"),
 )
 def clock_not_synchronised(evidence: Any, policy: Any) -> Iterator[Verdict]:
     sync, subject = evidence.time_sync, Subject("host", "clock")

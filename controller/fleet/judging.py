@@ -137,27 +137,41 @@ class FleetJudgement:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of each host, for waivers and reports
 
 
-def judge(hosts: Iterable[FleetHost], policy: Policy, now: float, rules: Sequence[FleetRule]) -> FleetJudgement:
-    """All rules over all hosts, in one pass. ``now``: the moment that ages are measured from, seconds since the epoch."""
-    judges = [rule.judge(policy, now) for rule in rules]
-    groups: dict[str, tuple[str, ...]] = {}
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}
-    missing = 0
-    for host in hosts:
-        groups[host.name] = known.setdefault(host.groups, host.groups)
-        missing += host.outcome != AUDITED
-        for each in judges:
+class Judging:
+    """All rules over all hosts, in one pass of somebody else. ``now``: the moment that ages are measured from, seconds since the epoch."""
+
+    def __init__(self, policy: Policy, now: float, rules: Sequence[FleetRule]) -> None:
+        self._judges = [rule.judge(policy, now) for rule in rules]
+        self._groups: dict[str, tuple[str, ...]] = {}
+        self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._missing = 0
+
+    def take(self, host: FleetHost) -> None:
+        self._groups[host.name] = self._known.setdefault(host.groups, host.groups)
+        self._missing += host.outcome != AUDITED
+        for each in self._judges:
             each.take(host)
-    found: list[FleetFinding] = []
-    table = []
-    for each in judges:
-        own = list(each.findings())
-        found.extend(own)
-        reason = "" if own else each.silent_because()
-        status = max((finding.status for finding in own), key=STATUSES.index, default="n/a" if reason else PASS)
-        table.append(RuleRow(each.rule.id, status, len(own), reason))
-    found.sort(key=gravest_first)
-    return FleetJudgement(tuple(found), tuple(table), len(groups), missing, groups)
+
+    def end(self) -> FleetJudgement:
+        """Asked once, when all have passed by."""
+        found: list[FleetFinding] = []
+        table = []
+        for each in self._judges:
+            own = list(each.findings())
+            found.extend(own)
+            reason = "" if own else each.silent_because()
+            status = max((finding.status for finding in own), key=STATUSES.index, default="n/a" if reason else PASS)
+            table.append(RuleRow(each.rule.id, status, len(own), reason))
+        found.sort(key=gravest_first)
+        return FleetJudgement(tuple(found), tuple(table), len(self._groups), self._missing, self._groups)
+
+
+def judge(hosts: Iterable[FleetHost], policy: Policy, now: float, rules: Sequence[FleetRule]) -> FleetJudgement:
+    """The same over hosts that are at hand."""
+    judging = Judging(policy, now, rules)
+    for host in hosts:
+        judging.take(host)
+    return judging.end()
 
 
 def gravest_first(finding: FleetFinding) -> tuple[int, int, str, str]:

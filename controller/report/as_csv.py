@@ -196,6 +196,10 @@ class Pack(Writer):
         if old.exists():
             shutil.rmtree(old)
 
+    @property
+    def place(self) -> str:
+        return str(self.target)
+
     def drop(self) -> None:
         for file in self.files.values():
             file.close()

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..fleet import results
-from ..fleet.model import FleetHost
+from ..fleet.model import FleetFinding, FleetHost
 from ..render import folder as folders
 from ..store.rows import FindingHistory, RuleCount, Run, Sample
 
@@ -27,6 +27,14 @@ class Source(Protocol):
     def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]: ...
 
     def finding_history(self, until: float | None = None, names: Sequence[str] | None = None) -> Iterator[FindingHistory]: ...
+
+    def last_audits(self, names: Sequence[str], until: float) -> Iterator[FleetHost]: ...
+
+    def judgement(self, run_id: int) -> list[FleetFinding] | None: ...
+
+    def fleet_history(self, until: float) -> Mapping[str, float]: ...
+
+    def policies(self, digests: Iterable[str]) -> Mapping[str, Mapping[str, Any]]: ...
 
     def rule_counts(self) -> Iterator[RuleCount]: ...
 
@@ -86,6 +94,18 @@ class FolderSource:
 
     def finding_history(self, until: float | None = None, names: Sequence[str] | None = None) -> Iterator[FindingHistory]:
         return iter(())
+
+    def last_audits(self, names: Sequence[str], until: float) -> Iterator[FleetHost]:
+        return iter(())
+
+    def judgement(self, run_id: int) -> list[FleetFinding] | None:
+        return None
+
+    def fleet_history(self, until: float) -> Mapping[str, float]:
+        return {}
+
+    def policies(self, digests: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        return {}
 
     def rule_counts(self) -> Iterator[RuleCount]:
         return iter(())

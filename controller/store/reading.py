@@ -74,6 +74,19 @@ def fleet(engine: Engine, run_id: int, names: Sequence[str] | None) -> Iterator[
             yield _fleet_host(row, said.get(row.host_id, ()), shared, facts)
 
 
+def last_audits(engine: Engine, names: Sequence[str], until: float) -> Iterator[FleetHost]:
+    """These hosts as their last audits saw them; by run, then by name."""
+    question = (
+        select(hosts.c.name, audits.c.run_id).join(hosts, hosts.c.id == audits.c.host_id).join(runs, runs.c.id == audits.c.run_id)
+        .where(audits.c.outcome == AUDITED, runs.c.started_at <= until).order_by(runs.c.started_at, runs.c.id))
+    last: dict[str, int] = {}
+    for some in chunks(sorted(set(names))):
+        with engine.connect() as connection:
+            last.update((name, run_id) for name, run_id in connection.execute(question.where(hosts.c.name.in_(some))))
+    for run_id in sorted(set(last.values())):
+        yield from fleet(engine, run_id, [name for name, its in last.items() if its == run_id])
+
+
 def _pages(engine: Engine, run_id: int, names: Sequence[str] | None) -> Iterator[Sequence[Row[Any]]]:
     question = select(hosts.c.name, *audits.c).join(audits, audits.c.host_id == hosts.c.id).where(audits.c.run_id == run_id).order_by(hosts.c.name)
     if names is not None:

@@ -121,6 +121,28 @@ documents = Table(
     ForeignKeyConstraint(["run_id", "host_id"], ["audits.run_id", "audits.host_id"], ondelete="CASCADE", onupdate="CASCADE"),
 )
 
+policies = Table(
+    "policies", metadata,
+    Column("digest", Name, primary_key=True),  # as results and audits.policy have it
+    Column("kept_at", Float(53), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # packed: the document
+)
+
+judgements = Table(
+    "judgements", metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary(16), nullable=False),  # digest of its findings
+)
+
+fleet_findings = Table(
+    "fleet_findings", metadata,
+    Column("run_id", ForeignKey("judgements.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("fingerprint", Name, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # packed: the finding
+)
+
 generation = Table(
     "generation", metadata,
     Column("id", Integer, primary_key=True),

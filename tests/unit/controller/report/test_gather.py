@@ -38,7 +38,7 @@ def test_one_cause_is_one_line(report):
 
 def test_what_changed(report):
     changed = {kind: [(change.rule, change.hosts) for change in report.changes.of(kind)] for kind in (NEW, FIXED, REGRESSED)}
-    assert changed[NEW] == [("PH-OBS-001", ("build00031.example.org",))]
+    assert changed[NEW] == [("PH-FLT-008", ("db00091.example.org",)), ("PH-OBS-001", ("build00031.example.org",))]
     assert changed[FIXED] == [("PH-TZ-001", ("web00021.example.org",))] or changed[FIXED][0][0] == "PH-TZ-001"
     assert changed[REGRESSED] == [("PH-SES-001", ("backup00030.example.org",))]
     assert [each.host for each in report.changes.not_audited] == ["db00091.example.org"]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from .storing import STORE
 
 if TYPE_CHECKING:
+    from pidhygiene.policy import Policy
+
     from ..report.source import Source
     from ..report.view import Report
     from ..report.writer import Writer
@@ -160,24 +163,28 @@ def _of_all(options: argparse.Namespace) -> int:
 
 
 class _Keeping:
-    """What later reports need of this one: which policy it was, and what was found over the fleet of the last run."""
+    """What later reports need of this one. Whoever may only read makes reports as well; the next one who may write keeps it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def keep(self, report: Report, policy: Any) -> None:
+    def policy(self, policy: Policy) -> None:
+        from ..store import StoreError
+
+        with contextlib.suppress(StoreError):
+            self._store.keep_policy(policy)
+
+    def judgement(self, report: Report, policy: Policy | None) -> None:
+        """What was found over the fleet of the last run, unless that is long ago: every host would count as stale."""
         from pidhygiene.policy import Policy
 
         from ..store import StoreError
 
-        try:
-            if policy is not None:
-                self._store.keep_policy(policy)
-            fresh = report.now - report.run.ended_at <= 2 * float((policy or Policy())["fleet.interval"])  # later, every host would count as stale
-            if fresh and not report.chosen and report.run.id == self._store.runs()[-1].id:
+        if report.chosen or report.now - report.run.ended_at > 2 * float((policy or Policy())["fleet.interval"]):
+            return
+        with contextlib.suppress(StoreError):
+            if report.run.id == self._store.runs()[-1].id:
                 self._store.keep_judgement(report.run.id, report.fleet)
-        except StoreError:
-            return  # whoever may only read makes reports as well; the next one who may write keeps it
 
 
 def _tickets(path: Path | None) -> dict[str, str]:
@@ -218,9 +225,11 @@ def _written(options: argparse.Namespace, source: Source, run: Run | None, outpu
         for name, path in outputs:
             writers.append(BY_NAME[name].writer(path, context))
         sees = [writer.take for (name, _path), writer in zip(outputs, writers, strict=True) if BY_NAME[name].sees_hosts]
+        if keeping is not None and policy is not None:
+            keeping.policy(policy)
         report = gather(source, run, time.time(), wishes, sees)
         if keeping is not None:
-            keeping.keep(report, policy)
+            keeping.judgement(report, policy)
         for writer in writers:
             writer.finish(report)
         sending = [writer for (name, _path), writer in zip(outputs, writers, strict=True) if BY_NAME[name].sends]

@@ -71,6 +71,7 @@ def head(report: Report) -> dict[str, Any]:
             for cause in report.causes
         ],
         "changes": {**report.changes.plain(), "since": report.before.name} if report.changes is not None and report.before is not None else None,
+        "policy_change": policy_change(report),
         "controls": [
             {
                 "id": control.id,
@@ -86,6 +87,14 @@ def head(report: Report) -> dict[str, Any]:
         ],
         "rules": report.rules,
     }
+
+
+def policy_change(report: Report) -> dict[str, Any] | None:
+    """None: the same policies as in the run before, or there is none."""
+    found = report.policy_change
+    if found is None:
+        return None
+    return {"old": found.old, "new": found.new, "difference": list(found.lines), "not_kept": list(found.not_kept), "others": list(found.others)}
 
 
 def row(host: HostRow) -> dict[str, Any]:

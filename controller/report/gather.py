@@ -19,7 +19,7 @@ from ..fleet.judging import mapping
 from ..fleet.model import AUDITED, FleetHost
 from ..fleet.waivers import apply
 from ..store.rows import Run
-from . import causes, controls, urgency
+from . import causes, controls, policies, urgency
 from .history import History
 from .source import Source
 from .view import GRAVE, STATUSES, HostRow, Limit, Report, in_force
@@ -65,6 +65,7 @@ def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterabl
     policy = wishes.policy or Policy()
     report, history = _compared(source, run, runs, now, wishes, policy, tuple(takers))
     report.causes = causes.ranked(report, report.causes, wishes.tickets, history)
+    report.policy_change = policies.change(report.policies_before, report.policies, source)
     controls.trend(report, source)
     urgency.look_ahead(report, source, now)
     report.urgent.sort(key=urgency.first)

@@ -14,6 +14,7 @@ from ..fleet.judging import RuleRow
 from ..fleet.model import AUDITED, FleetFinding, FleetHost
 from ..fleet.waivers import Ruling
 from ..store.rows import Run
+from .policies import PolicyChange
 
 STATUSES = ("fail", "warn", "unknown", "info", "n/a", "pass")  # gravest first
 SEVERITIES = ("CRIT", "HIGH", "MED", "LOW", "INFO")
@@ -150,6 +151,7 @@ class Report:
     statuses: dict[str, int] = field(default_factory=dict)  # audited hosts
     policies: dict[str, int] = field(default_factory=dict)
     policies_before: dict[str, int] = field(default_factory=dict)
+    policy_change: PolicyChange | None = None  # None: the same as in the run before
     engines: dict[str, int] = field(default_factory=dict)
     rules: dict[str, dict[str, int]] = field(default_factory=dict)  # every rule that ran: hosts by status
     titles: dict[str, str] = field(default_factory=dict)  # of rules

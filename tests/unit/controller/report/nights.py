@@ -25,10 +25,12 @@ class Fleet:
         """A few hours after the last night."""
         return synthetic.START + (self.nights - 1) * synthetic.DAY + 9000
 
-    def night(self, hosts, **changed):
+    def night(self, hosts, audit=None, **changed):
+        """``audit``: what differs in the audit of each host, in order."""
         at = synthetic.START + self.nights * synthetic.DAY
         made = {name: synthetic.attempt(name, at=at, message="no route to host") if found is None else synthetic.result(
-            name, found, at, ["web"], rules=[{"rule": "PH-ZMB-001", "status": "pass", "counts": {}}], **changed) for name, found in hosts.items()}
+            name, found, at, ["web"], rules=[{"rule": "PH-ZMB-001", "status": "pass", "counts": {}}], **changed, **({"audit": audit[place]} if audit else {}))
+            for place, (name, found) in enumerate(hosts.items())}
         with Store.open(self.url) as store:
             fleets.ingest(store, self.place / ("night%d" % self.nights), made, self.nights)
         self.nights += 1

@@ -1,0 +1,79 @@
+"""What is kept of a run as a whole: policies, and what was found over the fleet; and of a host that is silent, how it last was."""
+
+import datetime
+
+import pytest
+from alembic import command
+from controller.fleet.model import FleetEvidence, FleetFinding
+from controller.store import Store, opening
+from pidhygiene.policy import Policy
+from synthetic import DAY, START, attempt, finding, result
+from test_store_reading import fill
+
+FOUND = FleetFinding("PH-FLT-003", "Time split", "fail", "HIGH", "web\u202e<b>", "Two zones.", ("a", "b"), (FleetEvidence("a", "/etc/timezone", "UTC"),),
+                     {"state": "time_zone", "parameters": {}, "disruptive": True}, "f" * 16)
+QUIET = FleetFinding("PH-FLT-006", "Gate", "info", "INFO", "db", "At most one.", (), fingerprint="e" * 16)
+
+
+def test_what_was_found_over_the_fleet_is_kept_and_replaced(store):
+    fill(store, [{"a": result("a")}, {"a": result("a", at=START + DAY)}])
+    first, second = (run.id for run in store.runs())
+    assert store.judgement(first) is None and store.fleet_history(START + DAY) == {}
+    store.keep_judgement(first, [FOUND, QUIET])
+    store.keep_judgement(second, [])
+    assert store.judgement(first) == [FOUND, QUIET] and store.judgement(second) == []
+    assert store.fleet_history(START + DAY) == {FOUND.fingerprint: START}, "what is only information is no news when it warns"
+    store.keep_judgement(second, [FOUND])
+    store.keep_judgement(first, [QUIET])
+    assert store.judgement(first) == [QUIET] and store.fleet_history(START + DAY) == {FOUND.fingerprint: START + DAY} and store.fleet_history(START) == {}
+    store.keep_judgement(999, [FOUND])
+    assert store.judgement(999) is None, "a run that was pruned meanwhile"
+
+
+def test_the_same_again_writes_nothing(store, monkeypatch):
+    fill(store, [{"a": result("a")}])
+    run, policy = store.last_run().id, Policy({"zone": {"expected": "UTC"}})
+    store.keep_judgement(run, [FOUND])
+    store.keep_policy(policy)
+
+    def writing(_engine):
+        pytest.fail("it waits for writers")
+    monkeypatch.setattr("controller.store.lock.writing", writing)
+    store.keep_judgement(run, [FOUND])
+    store.keep_policy(policy)
+
+
+def test_policies_by_digest_go_with_the_last_run_that_had_them(store):
+    waiver = {"rule": "PH-*", "justification": "x", "owner": "y", "expires": datetime.date(2027, 3, 31)}  # as YAML reads a bare date
+    kept, unused = Policy({"waivers": [waiver]}), Policy({"zone": {"expected": "UTC"}})
+    for policy in (kept, unused, kept):
+        store.keep_policy(policy)
+    assert dict(store.policies([kept.digest(), "sha256:none"])) == {kept.digest(): {"waivers": [{**waiver, "expires": "2027-03-31"}]}}
+    assert Policy(store.policies([kept.digest()])[kept.digest()]).digest() == kept.digest()
+    fill(store, [{"a": result("a")}, {"a": result("a", at=START + DAY, audit={"policy_digest": kept.digest()})}])
+    store.keep_judgement(store.runs()[0].id, [FOUND])
+    store.prune(keep_s=DAY, now=START + 2 * DAY + 300)
+    assert len(store.runs()) == 1 and list(store.policies([kept.digest(), unused.digest()])) == [kept.digest()] and store.fleet_history(1e12) == {}
+
+
+def test_silent_hosts_as_they_last_were(store):
+    fill(store, [{"a": result("a", [finding()]), "b": result("b")}, {"a": result("a", at=START + DAY), "b": attempt("b"), "c": attempt("c")},
+                 {"a": result("a", at=START + 2 * DAY), "b": attempt("b", message="still")}])
+    assert [(host.name, host.at, len(host.findings)) for host in store.last_audits(["c", "b", "a", "none"], START + DAY)] == [("b", START, 0), ("a", START + DAY, 0)]
+    assert [(host.name, len(host.findings)) for host in store.last_audits(["a"], START)] == [("a", 1)] and list(store.last_audits([], START)) == []
+
+
+def test_a_store_of_the_first_version_is_brought_on(url, monkeypatch):
+    """Its rows know no text of their policy."""
+    engine = opening.engine_of(opening.url_of(url))
+    with engine.execution_options(writes=True).begin() as connection:
+        config = opening._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("INSERT INTO runs (id, name, kind, started_at, ended_at, made_by, engine, inventory_digest) VALUES (1, 'old', 'named', 1, 2, '', '', '')")
+    engine.dispose()
+    with Store.open(url) as store:
+        (run,) = store.runs()
+        assert run.name == "old" and store.judgement(run.id) is None and dict(store.policies(["sha256:1"])) == {}
+        store.keep_judgement(run.id, [FOUND])
+        assert store.judgement(run.id) == [FOUND]

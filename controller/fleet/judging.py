@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One pass over a fleet: every rule takes each host and keeps what it compares; when all have passed by, it says what it found.
 
-Whatever a host says may be of any type: ``mapping``, ``rows``, ``text`` and ``whole`` read it, and what is no such thing is not there.
+Whatever a host says may be of any type: ``mapping``, ``rows``, ``text``, ``whole`` and ``moment`` read it, and what is no such thing is not there.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pidhygiene.policy import Policy
 
 from .model import AUDITED, FleetEvidence, FleetFinding, FleetHost
 
+LONGEST_TIME = 100  # characters
 MOST_EVIDENCE = 20  # lines of one finding
 UNGROUPED = ""  # the group of hosts that are in none
 GRAVE = (UNKNOWN, WARN, FAIL)
@@ -41,6 +43,15 @@ def whole(value: Any) -> int:
 
 def number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def moment(value: Any) -> float | None:
+    """Of an RFC 3339 time, seconds since the epoch; None when it is none."""
+    try:
+        found = datetime.datetime.fromisoformat(text(value)[:LONGEST_TIME])
+        return (found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def release(host: FleetHost) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..fleet.controls import share
 from . import wording
 from .safe import dumped
 from .view import STATUSES, HostRow, Report
@@ -81,9 +82,14 @@ def head(report: Report) -> dict[str, Any]:
                 "waived": [
                     {"owner": each.owner, "expires": each.expires, "justification": each.justification, "hosts": list(each.hosts)} for each in control.waived
                 ],
+                "share": share(control.hosts),
                 "trend": list(report.trends.get(control.id, ())),
             }
             for control in report.controls
+        ],
+        "leaking": [
+            {"program": each.program, "hosts": list(each.hosts), "per_day": each.per_day, "highest": each.highest, "worst_host": each.worst_host}
+            for each in report.leaking
         ],
         "rules": report.rules,
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..fleet import results
+from ..fleet.judging import moment
 from ..fleet.model import FleetFinding, FleetHost
 from ..render import folder as folders
 from ..store.rows import FindingHistory, RuleCount, Run, Sample
@@ -58,7 +59,7 @@ class FolderSource:
                 statuses[host.status] = statuses.get(host.status, 0) + 1
             if host.received is not None:
                 times.append(host.received)
-        started, ended = (results.moment(self._told.get(name)) for name in ("started_at", "ended_at"))
+        started, ended = (moment(self._told.get(name)) for name in ("started_at", "ended_at"))
         targeted = len(self._told["hosts"]) if self._told else None
         first, last = min(times, default=0.0), max(times, default=0.0)
         return [

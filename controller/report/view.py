@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..fleet.changes import Changes
 from ..fleet.controls import Control
+from ..fleet.forecast import Leaking
 from ..fleet.judging import RuleRow
 from ..fleet.model import AUDITED, FleetFinding, FleetHost
 from ..fleet.waivers import Ruling
@@ -168,6 +169,7 @@ class Report:
     trends: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of each control, hosts that fail in each run
     lean: list[FleetHost] = field(default_factory=list)  # as hosts, with no more than their rules and what is grave or waived
     runs: list[Run] = field(default_factory=list)  # up to this one, in the order of time
+    leaking: list[Leaking] = field(default_factory=list)  # programs that leak, of the hosts whose history was read; on most hosts first
     sparks: dict[str, tuple[float, ...]] = field(default_factory=dict)  # tasks of urgent hosts over their runs
     partial: int = 0
     stale: int = 0

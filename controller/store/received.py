@@ -7,7 +7,6 @@ A host may answer anything: each text is made harmless, each number checked, and
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import re
@@ -16,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..fleet.judging import moment
 from ..render import folder as folders
 from ..render import overview
 from ..render.folder import ATTEMPT, AUDITED, FAILED, MOST_BYTES, NOT_RECORDED, RESULT, RUN, UNREACHABLE, NotAResult, harmless
@@ -238,17 +238,6 @@ def sentence(given: Any) -> str:
 
 def count(given: Any) -> int | None:
     return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= GREATEST else None
-
-
-def moment(given: Any) -> float | None:
-    """Of an RFC 3339 time, seconds since the epoch; None when it is none."""
-    if not isinstance(given, str) or len(given) > LONGEST_WORD:
-        return None
-    try:
-        found = datetime.datetime.fromisoformat(given)
-        return (found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 __all__ = ["AGAIN", "ATTEMPT", "RUN", "Answer", "RunTold", "Said", "answer", "kind_of", "not_recorded", "parsed", "run_told", "unusable"]

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from controller.fleet import causes, quorum, results, schedules, upgrades
+from controller.fleet import results, schedules, upgrades
 from controller.fleet.catalogue import RULES, judge
 from controller.fleet.voters import groups as voters_of
 from fleet_hosts import NOW, broken, finding, group, having, healthy, host, policy, without
@@ -264,10 +264,6 @@ def test_f19_as_the_engine_tells_it():
     told = {each.subject: each for each in found(hosts, "PH-FLT-005")}
     assert set(told) == {"dbus", "elasticsearch"} and all(each.hosts == ("es1", "es2", "es3") for each in told.values())
     assert told["elasticsearch"].remedy["parameters"] == {"units": ["elasticsearch.service"], "batches": [["es1"], ["es2"], ["es3"]]}
-    names = [each.name for each in hosts]
-    assert [bool(quorum.rejected(plan(*names), concurrency, hosts, policy(quorum_groups=ES))) for concurrency in (1, 2, 3)] == [False, True, True]
-    first, second = causes.causes(hosts)[:2]
-    assert len(first.hosts) == len(second.hosts) == 3
 
 
 def test_batches_keep_the_majority():
@@ -289,36 +285,6 @@ def test_the_name_of_what_was_updated(rule, subject, message, package):
 
 
 # -- PH-FLT-006 ---------------------------------------------------------------------------------------------------------
-
-
-def plan(*hosts, unit="elasticsearch.service"):
-    return {"hosts": {name: {"steps": [{"remedy": "restart", "parameters": {"unit": unit}, "disruptive": True}], "left": []} for name in hosts}}
-
-
-def test_a_plan_over_three_masters_goes_host_by_host():
-    gated = policy(quorum_groups=ES)
-    assert quorum.rejected(plan("es1", "es2", "es3"), 1, masters(), gated) == []
-    for concurrency in (2, 3, 50):
-        (told,) = quorum.rejected(plan("es1", "es2", "es3"), concurrency, masters(), gated)
-        assert told.status == "fail" and told.severity == "CRIT" and "only 1 may be down" in told.message and told.rule == "PH-FLT-006"
-    assert quorum.rejected(plan("es1"), 5, masters(), gated) == [], "one step is one host"
-    assert quorum.rejected(plan("es1", "es2", unit="cron.service"), 2, masters(), gated) == []
-
-
-def test_who_is_down_counts():
-    gated = policy(quorum_groups=ES)
-    hosts = masters()[:2] + [broken("es3", ("es-masters", "quorum=3"))]
-    (told,) = quorum.rejected(plan("es1"), 1, hosts, gated)
-    assert "with es3 away none may be down" in told.message
-    assert quorum.rejected(plan("es3"), 1, hosts, gated) == [], "repairing the one that is down only helps"
-    (told,) = quorum.rejected(plan("es1"), 1, masters()[:2], gated)
-    assert "es3 away" in told.message, "a voter that nobody audited"
-
-
-def test_without_a_gate_no_plan_goes():
-    (told,) = quorum.rejected(plan("es1", "es2"), 1, masters(), policy())
-    assert "quorum_groups" in told.message
-    assert quorum.rejected({**plan("es1", "es2"), "quorum": {"es-masters": {}}}, 1, masters(), policy()) == []
 
 
 def test_what_waits_in_a_group():

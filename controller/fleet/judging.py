@@ -146,6 +146,7 @@ class FleetJudgement:
     hosts: int
     not_audited: int
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of each host, for waivers and reports
+    own_names: Mapping[str, str] = field(default_factory=dict)  # of hosts that call themselves otherwise than the inventory does
 
 
 class Judging:
@@ -155,10 +156,14 @@ class Judging:
         self._judges = [rule.judge(policy, now) for rule in rules]
         self._groups: dict[str, tuple[str, ...]] = {}
         self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._own_names: dict[str, str] = {}
         self._missing = 0
 
     def take(self, host: FleetHost) -> None:
         self._groups[host.name] = self._known.setdefault(host.groups, host.groups)
+        own = text(host.host.get("name"))
+        if own and own != host.name:
+            self._own_names[host.name] = own
         self._missing += host.outcome != AUDITED
         for each in self._judges:
             each.take(host)
@@ -174,7 +179,7 @@ class Judging:
             status = max((finding.status for finding in own), key=STATUSES.index, default="n/a" if reason else PASS)
             table.append(RuleRow(each.rule.id, status, len(own), reason))
         found.sort(key=gravest_first)
-        return FleetJudgement(tuple(found), tuple(table), len(self._groups), self._missing, self._groups)
+        return FleetJudgement(tuple(found), tuple(table), len(self._groups), self._missing, self._groups, self._own_names)
 
 
 def judge(hosts: Iterable[FleetHost], policy: Policy, now: float, rules: Sequence[FleetRule]) -> FleetJudgement:

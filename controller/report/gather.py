@@ -94,7 +94,7 @@ def _compared(source: Source, run: Run, runs: list[Run], now: float, wishes: Wis
 
     judged = catalogue.judge(flow(), policy, now)
     keeping.end()
-    rulings = apply(judged.findings, policy, judged.groups, _day(now))
+    rulings = apply(judged.findings, policy, judged.groups, _day(now), judged.own_names)
     report.fleet, report.fleet_rules = tuple(each.finding for each in rulings if each.in_force), judged.rules
     report.fleet_waived = tuple(each for each in rulings if not each.in_force)
     controls.judge(report, report.lean, policy, rulings)
@@ -125,7 +125,7 @@ def _compare(report: Report, source: Source, choice: Choice, policy: Policy, his
     found = changes(flow(), iter(report.lean), _day(report.now), history.seen_earlier, policy, lambda names: source.last_audits(names, before.started_at))
     if kept is None:
         judged = judging.end()
-        kept = [each.finding for each in apply(judged.findings, policy, judged.groups, _day(before.ended_at)) if each.in_force]
+        kept = [each.finding for each in apply(judged.findings, policy, judged.groups, _day(before.ended_at), judged.own_names) if each.in_force]
     history.learn_fleet(kept)
     report.changes = with_fleet(found, kept, report.fleet, {row.name for row in report.hosts if row.audited},
                                 {each.finding.fingerprint for each in report.fleet_waived}, history.fleet_earlier)

@@ -7,6 +7,7 @@ import pytest
 from controller.fleet import controls, waivers
 from controller.fleet.catalogue import RULES, judge
 from fleet_hosts import NOW, broken, finding, group, host, policy
+from pidhygiene import document
 
 TODAY = datetime.date(2026, 11, 28)
 WAIVER = {"justification": "ordered", "owner": "ops", "expires": "2027-03-31", "expired": False}
@@ -50,6 +51,26 @@ def test_an_expired_waiver_is_seen_and_in_force():
     assert taken.expired and taken.in_force and taken.waiver is not None
     (taken,) = rulings(waiver(group="web", expires="2026-11-27"), waiver(group="web", expires="2026-11-28", owner="new"))
     assert not taken.in_force and taken.waiver.owner == "new", "the last day counts, and what holds goes before what has expired"
+
+
+@pytest.mark.parametrize("pattern, waived", [("tyo1.example.org", True), ("*.example.org", True), ("tokyo", False)])
+def test_a_host_is_called_as_it_calls_itself_wherever_it_is_waived(pattern, waived):
+    """By the inventory it is tokyo; for its own findings it only knows its own name, and one waiver means one host."""
+    hosts = [dataclasses.replace(each, host={**each.host, "name": "tyo1.example.org"}) if each.name == "tokyo" else each for each in split_fleet()]
+    made = policy(waivers=[waiver("PH-*", host=pattern)])
+    judged = judge(hosts, made, NOW)
+    rulings = waivers.apply([each for each in judged.findings if each.rule == "PH-FLT-003"], made, judged.groups, TODAY, judged.own_names)
+    assert [each.finding.hosts for each in rulings if not each.in_force] == ([("tokyo",)] if waived else [])
+    own = {"rule": "PH-TZ-001", "subject": {"id": "zone"}}
+    assert (document._waived(own, made.waivers(), "tyo1.example.org", (), "2026-11-28") is not None) is waived
+
+
+def test_who_was_not_audited_is_called_as_the_inventory_does():
+    hosts = [*group(3), broken("alias")]
+    made = policy(waivers=[waiver("PH-FLT-008", host="alias")])
+    judged = judge(hosts, made, NOW)
+    (ruling,) = [each for each in waivers.apply(judged.findings, made, judged.groups, TODAY, judged.own_names) if "alias" in each.finding.hosts]
+    assert ruling.finding.rule == "PH-FLT-008" and not ruling.in_force
 
 
 def test_a_finding_without_a_host_stays():

@@ -32,7 +32,10 @@ class Ruling:
 
 def apply(findings: Iterable[FleetFinding], policy: Policy, groups: Mapping[str, Sequence[str]], today: datetime.date,
           own_names: Mapping[str, str] | None = None) -> list[Ruling]:
-    """``groups``: tags of the hosts that findings name; ``own_names``: of hosts that call themselves otherwise than findings call them. A finding that is waived on some of its hosts becomes two, with one fingerprint."""
+    """``groups``: tags of the hosts that findings name; ``own_names``: of hosts that call themselves otherwise than findings call them.
+
+    A finding that is waived on some of its hosts becomes two, with one fingerprint.
+    """
     waivers = policy.waivers()
     day = today.isoformat()
     found = []

@@ -177,6 +177,34 @@ def test_two_hosts_that_run_one_job_at_two_hours():
     assert told.status == "info", "nobody can say which zone is meant"
 
 
+def moving(when, *more):
+    return [{"table": "/var/spool/cron/crontabs/oracle", "user": "oracle", "hash": crontab.digest(each, "oracle", "batch")[:16],
+             "job": crontab.digest("", "oracle", "batch")[:16], "when": each} for each in (when, *more)]
+
+
+@pytest.mark.parametrize("usual, other, told", [
+    ("0 9 * * *", "0 17 * * *", "17:00, elsewhere 09:00"), ("30 1,13 * * mon", "30 7,19 * * MON", "07:30, elsewhere 01:30"), ("@daily", "0 8 * * *", "08:00, elsewhere 00:00"),
+    ("0 9 * * *", "7 9 * * *", ""), ("0 9 * * *", "0 17 * * 1", ""), ("0 * * * *", "5 * * * *", ""), ("0 9 * * *", "0 9,17 * * *", ""), ("0 9 * * *", "@reboot", ""),
+    ("0 9 * * *", "0 99 * * *", ""), ("0 9 * * *", "", "")])
+def test_a_job_that_a_few_hosts_run_some_hours_apart(usual, other, told):
+    hosts = [having(each, moving(usual), *CRON) for each in group(10)] + [having(host("web11"), moving(other) if other else moving(usual, "0 17 * * *"), *CRON)]
+    messages = [each for each in found(hosts, "PH-FLT-003")]
+    assert [(each.status, each.severity, each.hosts) for each in messages] == ([("warn", "MED", ("web11",))] if told else [])
+    assert all(told in each.message and "/var/spool/cron/crontabs/oracle" in each.message for each in messages)
+
+
+def test_a_job_that_moved_with_its_zone_or_in_half_of_the_group_is_none():
+    """Made up for, in a zone of its own; a group that is divided; jobs of which only the line is known."""
+    hosts = [having(each, moving("0 9 * * *"), *CRON) for each in group(10)]
+    split = hosts + [having(host("web11", zone="Asia/Shanghai"), moving("0 16 * * *"), *CRON)]
+    assert [each.status for each in found(split, "PH-FLT-003")] == ["fail"], "the zone, and nothing else"
+    half = hosts[:5] + [having(each, moving("0 17 * * *"), *CRON) for each in group(10)[5:]]
+    assert found(half, "PH-FLT-003") == []
+    older = [{key: value for key, value in moving("0 17 * * *")[0].items() if key not in ("job", "when")}]
+    assert found(hosts + [having(host("web11"), older, *CRON)], "PH-FLT-003") == []
+    assert found(hosts + [having(host("web11"), [{**moving("0 17 * * *")[0], "when": 17, "job": []}], *CRON)], "PH-FLT-003") == []
+
+
 @pytest.mark.parametrize("line", ["17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly",
                                   "25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }"])
 def test_lines_that_a_distribution_ships(line):

@@ -49,7 +49,7 @@ def _forget(engine: Engine) -> int:
     with lock.writing(engine) as connection:
         lock.next_number(connection)
         used = union_all(select(findings.c.text_id), *(
-            select(column).where(column.is_not(None)) for column in (audits.c.identity_id, audits.c.facts_id, audits.c.rules_id)))
+            select(column).where(column.is_not(None)) for column in (audits.c.identity_id, audits.c.facts_id, audits.c.rules_id, audits.c.shape_id)))
         freed = connection.execute(delete(texts).where(texts.c.id.not_in(used))).rowcount
         connection.execute(delete(finding_keys).where(finding_keys.c.id.not_in(select(findings.c.key_id))))
         connection.execute(delete(policies).where(policies.c.digest.not_in(select(audits.c.policy).distinct())))

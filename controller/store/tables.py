@@ -94,6 +94,8 @@ audits = Table(
     Column("facts_id", Integer),
     Column("rules_id", Integer),
     Column("detail", LargeBinary),  # packed: audit, measures, summary
+    Column("shape_id", Integer),  # course.Shape; null in rows of before version 0003
+    Column("course", LargeBinary),  # the numbers to it
     Index("ix_audits_host", "host_id", "run_id"),
     Index("ix_audits_content", "content"),
     Index("ix_audits_trend", "run_id", "outcome", "status", "rules_id"),

@@ -77,3 +77,29 @@ def test_a_store_of_the_first_version_is_brought_on(url, monkeypatch):
         assert run.name == "old" and store.judgement(run.id) is None and dict(store.policies(["sha256:1"])) == {}
         store.keep_judgement(run.id, [FOUND])
         assert store.judgement(run.id) == [FOUND]
+
+
+def test_measures_over_time_are_the_same_from_rows_of_older_versions(store):
+    """Those have no column of their own for them."""
+    brood = {"parent": "/usr/sbin/monit", "unit": "monit.service", "pid": 7, "count": 9, "persistent": 8, "oldest_s": 60.5}
+    fill(store, [{name: result(name, at=START + run * DAY, measures={
+        "groups": [{"kind": "pids.max", "holder": "/system.slice/monit.service", "used": 9 * number, "limit": 100 + run}], "users": [],
+        "zombies": {"total": 9, "by_parent": [brood, {**brood, "unit": "", "leak_per_day": 1.5}]}}) for number, name in enumerate("abcdefgh")} for run in range(3)])
+    for share in (0.0, 0.05):
+        now = list(store.series(least_share=share))
+        assert len(now) == 24 and any(sample.headroom for sample in now) and any(sample.broods for sample in now)
+        with store._engine.execution_options(writes=True).begin() as connection:
+            connection.exec_driver_sql("UPDATE audits SET course = NULL, shape_id = NULL WHERE run_id %% 2 = 0" if store._engine.dialect.name == "postgresql" else
+                                       "UPDATE audits SET course = NULL, shape_id = NULL WHERE run_id % 2 = 0")
+        assert list(store.series(least_share=share)) == now
+
+
+def test_measures_that_are_hostile(store):
+    odd = {"holder": "\ud800<b>", "kind": 7, "limit": 2 ** 70, "used": 2 ** 69}
+    measures = {"tasks": -1, "budgets": {"x": odd, "y": [], "z": {"limit": True, "used": 1}}, "groups": "no", "users": [{"binding": None}, {"binding": odd}],
+                "zombies": {"by_parent": [{"parent": [], "count": 3, "oldest_s": float("nan"), "leak_per_day": True}, 5]}}
+    fill(store, [{"a": result("a", measures=measures)}, {"a": result("a", at=START + DAY, measures={"zombies": [], "budgets": 3, "groups": [], "users": []})}])
+    first, second = store.series()
+    assert [(each.kind, each.used, each.limit) for each in first.headroom] == [("", 2 ** 69, 2 ** 70)] and [(each.parent, each.zombies, each.leak_per_day) for each in first.broods] == [
+        ("", 3, None)]
+    assert (second.headroom, second.broods) == ((), ())

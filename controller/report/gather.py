@@ -114,7 +114,7 @@ def _compare(report: Report, source: Source, choice: Choice, policy: Policy, his
     judging = catalogue.judging(policy, before.ended_at)
 
     def flow() -> Iterator[FleetHost]:
-        for host in source.hosts(before.id):
+        for host in source.hosts(before.id, lean=kept is not None):
             if choice.takes(host):
                 if host.outcome == AUDITED:
                     _tally(report.policies_before, host.audit.get("policy_digest"))

@@ -25,7 +25,7 @@ class Source(Protocol):
 
     def runs(self) -> list[Run]: ...
 
-    def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]: ...
+    def hosts(self, run_id: int, names: Sequence[str] | None = None, lean: bool = False) -> Iterator[FleetHost]: ...
 
     def finding_history(self, until: float | None = None, names: Sequence[str] | None = None) -> Iterator[FindingHistory]: ...
 
@@ -78,7 +78,7 @@ class FolderSource:
             )
         ]
 
-    def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]:
+    def hosts(self, run_id: int, names: Sequence[str] | None = None, lean: bool = False) -> Iterator[FleetHost]:
         if not self._told:
             for entry in folders.entries(self._folder):
                 if names is None or entry.host in names:

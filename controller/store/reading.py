@@ -61,7 +61,7 @@ def last_run(connection: Connection, group: str | None) -> Run | None:
     return None if found is None else run(connection, found)
 
 
-def fleet(engine: Engine, run_id: int, names: Sequence[str] | None) -> Iterator[FleetHost]:
+def fleet(engine: Engine, run_id: int, names: Sequence[str] | None, lean: bool = False) -> Iterator[FleetHost]:
     """The hosts of a run, sorted by name."""
     shared = _Shared(engine)
     for page in _pages(engine, run_id, names):
@@ -70,9 +70,9 @@ def fleet(engine: Engine, run_id: int, names: Sequence[str] | None) -> Iterator[
             said = _said(connection, run_id, ids)
             shared.learn(connection, {text for of_host in said.values() for text in of_host} | {
                 text for row in page for text in (row.identity_id, row.rules_id) if text is not None})
-            facts = _bodies(connection, {row.facts_id for row in page if row.facts_id is not None})
+            facts = _bodies(connection, {row.facts_id for row in page if row.facts_id is not None and not lean})
         for row in page:
-            yield _fleet_host(row, said.get(row.host_id, ()), shared, facts)
+            yield _fleet_host(row, said.get(row.host_id, ()), shared, facts, lean)
 
 
 def last_audits(engine: Engine, names: Sequence[str], until: float) -> Iterator[FleetHost]:
@@ -139,14 +139,14 @@ class _Shared:
         return {} if number is None else self._known[number]
 
 
-def _fleet_host(row: Row[Any], said: Sequence[int], shared: _Shared, facts: dict[int, bytes]) -> FleetHost:
-    detail = {} if row.detail is None else unpacked(row.detail)
+def _fleet_host(row: Row[Any], said: Sequence[int], shared: _Shared, facts: dict[int, bytes], lean: bool) -> FleetHost:
+    detail = {"audit": {"policy_digest": row.policy}} if lean else {} if row.detail is None else unpacked(row.detail)
     identity = shared.text(row.identity_id)
     tags = identity.get("tags")
     return FleetHost(
         name=row.name, outcome=row.outcome, at=row.at, received=row.received, status=row.status,
         groups=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
-        host=identity, audit=detail.get("audit", {}), facts={} if row.facts_id is None else unpacked(facts[row.facts_id]),
+        host=identity, audit=detail.get("audit", {}), facts={} if row.facts_id is None or lean else unpacked(facts[row.facts_id]),
         measures=detail.get("measures", {}), findings=tuple(shared.text(number) for number in said), rules=shared.text(row.rules_id),
         sha256=row.sha256, message=row.message, next_step=row.next_step)
 

@@ -77,10 +77,13 @@ class Store:
         with self._asking() as connection:
             return reading.last_run(connection, group)
 
-    def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]:
-        """The hosts of a run sorted by name, targeted ones that were not audited too; a few hundred in memory. Parts may be shared: do not change them."""
+    def hosts(self, run_id: int, names: Sequence[str] | None = None, lean: bool = False) -> Iterator[FleetHost]:
+        """The hosts of a run sorted by name, targeted ones that were not audited too; a few hundred in memory. Parts may be shared: do not change them.
+
+        ``lean``: without facts, measures and what the audit says of itself, except by which policy it was: that is most of the work.
+        """
         with opening.speaking(self._engine.url):
-            yield from reading.fleet(self._engine, run_id, names)
+            yield from reading.fleet(self._engine, run_id, names, lean)
 
     def last_audits(self, names: Sequence[str], until: float) -> Iterator[FleetHost]:
         """These hosts as they were when they were last audited, in a run that started no later than ``until``; who never was is left out."""

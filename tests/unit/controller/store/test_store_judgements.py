@@ -103,3 +103,10 @@ def test_measures_that_are_hostile(store):
     assert [(each.kind, each.used, each.limit) for each in first.headroom] == [("", 2 ** 69, 2 ** 70)] and [(each.parent, each.zombies, each.leak_per_day) for each in first.broods] == [
         ("", 3, None)]
     assert (second.headroom, second.broods) == ((), ())
+
+
+def test_a_prune_leaves_the_names_of_budgets_that_are_in_use(store):
+    fill(store, [{"a": result("a")}, {"a": result("a", at=START + DAY, measures={"groups": [{"kind": "pids.max", "holder": "/x", "used": 1, "limit": 2}]})}])
+    kept = list(store.series())[1:]
+    store.prune(keep_s=DAY, now=START + 2 * DAY + 300)
+    assert list(store.series()) == kept and ("/x", 1, 2) in [each[1:] for each in kept[0].headroom]

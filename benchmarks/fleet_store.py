@@ -17,7 +17,7 @@ from pathlib import Path
 from .measuring import Finding, Note, Number, line
 
 HOSTS, RUNS = 10_000, 30
-READ_S, HISTORY_S, MEMORY_MB = 6.0, 8.0, 300.0
+READ_S, HISTORY_S, COURSE_S, MEMORY_MB = 6.0, 8.0, 12.0, 300.0
 CHECKOUT = Path(__file__).resolve().parent.parent
 PLACES = ("", "ansible_collection/plugins/module_utils", "ansible_collection/plugins/plugin_utils", "tests/unit", "tests/unit/controller")
 
@@ -53,7 +53,7 @@ with Store.open(sys.argv[1]) as store:
     run = store.last_run().id
     leaking = [name for name in (host.name for host in store.hosts(run) if host.status == "warn")][:500] if sys.argv[2] == "series" else []
     question = {"hosts": lambda: store.hosts(run), "history": lambda: store.finding_history(), "counts": lambda: store.rule_counts(),
-                "series": lambda: store.series(leaking, least_share=0.05)}[sys.argv[2]]
+                "series": lambda: store.series(leaking, least_share=0.05), "course": lambda: store.series()}[sys.argv[2]]
     number, seconds = timed(question())
 json.dump({"number": number, "seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}, sys.stdout)
 """
@@ -69,7 +69,8 @@ def measure(hosts: int = HOSTS, runs: int = RUNS, url: str = "") -> Iterator[Fin
         if not url:
             yield Note(f"the file has {weight:.0f} MB, {1024 * weight / hosts / runs:.2f} KB for each result")
         for what, words, most in (("hosts", "hosts of one run with facts and findings", READ_S), ("history", "findings over all runs", HISTORY_S),
-                                  ("counts", "counts of rules by run", READ_S), ("series", "samples of the hosts with warnings, at most 500", READ_S)):
+                                  ("counts", "counts of rules by run", READ_S), ("series", "samples of the hosts with warnings, at most 500", READ_S),
+                                  ("course", "samples of the whole fleet", COURSE_S)):
             read = _python(READ, place, what)
             yield Number(f"{read['number']:.0f} {words}", read["seconds"], most, "s")
             yield Number(f"memory for {what}", read["mb"], MEMORY_MB, "MB")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from .storing import STORE
 
 if TYPE_CHECKING:
+    from pidhygiene.policy import Policy
+
     from ..report.source import Source
     from ..report.view import Report
     from ..report.writer import Writer
+    from ..store import Store
     from ..store.rows import Run
 
 FOUND, BROKEN, USAGE = 100, 1, 2
@@ -34,6 +38,9 @@ FORMATS = {
     "prometheus": "gauges for node_exporter's textfile collector, written as a .prom file",
     "alerts": "alert rules for Prometheus over those gauges, as alerts.yml",
     "nagios": "one line with performance data; on standard output the exit status is that of a plugin (0, 1, 2, 3)",
+    "news": "what changed since the run before, for a journal; nothing when nothing did",
+    "mail": "the same to an address (mail:ops@example.org) through this machine's sendmail; no mail when there is no news",
+    "webhook": "an event for each cause that changed, posted as JSON to https://…, or to the address in the first line of @FILE, with the headers below it",
 }
 
 
@@ -64,6 +71,9 @@ def add_to(commands: Any) -> None:
     report.add_argument("--tickets", type=Path, metavar="FILE", help="YAML: rule, or key of a cause, to the ticket it is known by")
     report.add_argument("--fail-on", choices=("fail", "warn", "unknown", "never"), default="never", help="exit with 100 on findings from here on")
     report.add_argument("--title", default="pidhygiene", help="of the page")
+    report.add_argument("--events", choices=("news", "all"), default="news", help="for a webhook: what changed since the run before, or all that is there")
+    report.add_argument("--told", type=Path, metavar="FILE",
+                        help="where it is remembered which run news, mail and webhook told last: they tell what changed since that run, and each run once")
     report.set_defaults(run=_run)
 
 
@@ -71,7 +81,7 @@ def _format(text: str) -> tuple[str, str]:
     name, colon, path = text.partition(":")
     if name not in FORMATS:
         raise argparse.ArgumentTypeError("there is no format %s; there are %s" % (name, ", ".join(FORMATS)))
-    if colon and not path:
+    if colon and not path or not colon and name in ("mail", "webhook"):
         raise argparse.ArgumentTypeError("%s: where to?" % text)
     return name, path or "-"
 
@@ -81,6 +91,8 @@ def _run(options: argparse.Namespace) -> int:
         return _usage("name a folder or a store, not both")
     if options.folder is not None and options.of_run is not None:
         return _usage("--run is of the store: a folder holds one run")
+    if options.folder is not None and options.told is not None:
+        return _usage("--told is of the store: a folder holds one run")
     if options.folder is not None and not options.formats and not options.policy and not options.host and not options.group and not options.tickets:
         return _of_folder(options)
     return _of_all(options)
@@ -144,10 +156,35 @@ def _of_all(options: argparse.Namespace) -> int:
             if run is None:
                 sys.stderr.write("pidhygiene: %s holds no run: ingest a report folder\n" % store.place)
                 return BROKEN
-            return _written(options, store, run, outputs, policy, tickets)
+            return _written(options, store, run, outputs, policy, tickets, _Keeping(store))
     except StoreError as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
         return BROKEN
+
+
+class _Keeping:
+    """What later reports need of this one. Whoever may only read makes reports as well; the next one who may write keeps it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def policy(self, policy: Policy) -> None:
+        from ..store import StoreError
+
+        with contextlib.suppress(StoreError):
+            self._store.keep_policy(policy)
+
+    def judgement(self, report: Report, policy: Policy | None) -> None:
+        """What was found over the fleet of the last run, unless that is long ago: every host would count as stale."""
+        from pidhygiene.policy import Policy
+
+        from ..store import StoreError
+
+        if report.chosen or report.now - report.run.ended_at > 2 * float((policy or Policy())["fleet.interval"]):
+            return
+        with contextlib.suppress(StoreError):
+            if report.run.id == self._store.runs()[-1].id:
+                self._store.keep_judgement(report.run.id, report.fleet)
 
 
 def _tickets(path: Path | None) -> dict[str, str]:
@@ -165,7 +202,8 @@ def _tickets(path: Path | None) -> dict[str, str]:
     return {str(name): str(ticket) for name, ticket in document.items()}
 
 
-def _written(options: argparse.Namespace, source: Source, run: Run | None, outputs: list[tuple[str, str]], policy: Any, tickets: dict[str, str]) -> int:
+def _written(options: argparse.Namespace, source: Source, run: Run | None, outputs: list[tuple[str, str]], policy: Any, tickets: dict[str, str],
+             keeping: _Keeping | None = None) -> int:
     from ..report import as_nagios
     from ..report.formats import BY_NAME
     from ..report.gather import Choice, Wishes, gather
@@ -177,29 +215,70 @@ def _written(options: argparse.Namespace, source: Source, run: Run | None, outpu
     pack = next((path for name, path in outputs if name == "csv"), "")
     if page and pack:
         pack = Path(os.path.relpath(pack, Path(page).absolute().parent)).as_posix()
-    context = Context(run, options.fail_on if options.fail_on != "never" else "fail", pack)
-    wishes = Wishes(options.title, tickets, Choice(tuple(options.host), tuple(options.group)), policy)
+    context = Context(run, options.fail_on if options.fail_on != "never" else "fail", pack, options.events)
+    last = _last_told(options.told)
+    if last == run.name:
+        outputs = [(name, path) for name, path in outputs if not BY_NAME[name].tells]
+    wishes = Wishes(options.title, tickets, Choice(tuple(options.host), tuple(options.group)), policy, last)
     writers: list[Writer] = []
     try:
         for name, path in outputs:
             writers.append(BY_NAME[name].writer(path, context))
         sees = [writer.take for (name, _path), writer in zip(outputs, writers, strict=True) if BY_NAME[name].sees_hosts]
+        if keeping is not None and policy is not None:
+            keeping.policy(policy)
         report = gather(source, run, time.time(), wishes, sees)
+        if keeping is not None:
+            keeping.judgement(report, policy)
         for writer in writers:
             writer.finish(report)
+        sending = [writer for (name, _path), writer in zip(outputs, writers, strict=True) if BY_NAME[name].sends]
         for writer in writers:
-            writer.keep()
+            if writer not in sending:
+                writer.keep()
     except BaseException:
         for writer in writers:
             writer.drop()
         raise
-    if "-" not in (path for _name, path in outputs):
-        _tell(report, outputs)
+    sent = _sent(sending)
+    if sent and options.told is not None and last != run.name:
+        _remember(options.told, run.name)
+    if options.formats and "-" not in (path for _name, path in options.formats):
+        _tell(report, [(name, writer.place) for (name, _path), writer in zip(outputs, writers, strict=True) if writer.told])
     elif not options.formats:
         sys.stdout.write("\nPage: %s\n" % Path(page or "").absolute())
+    if not sent:
+        return BROKEN
     if ("nagios", "-") in outputs:
         return as_nagios.status(report)
     return FOUND if report.gated(options.fail_on) else 0
+
+
+def _last_told(path: Path | None) -> str:
+    """The name of a run. Errors: OSError."""
+    if path is None or not path.exists():
+        return ""
+    return path.read_text(encoding="utf-8", errors="replace").strip()[:1000]
+
+
+def _remember(path: Path, name: str) -> None:
+    from ..report.output import Output
+
+    output = Output(str(path))
+    output.stream.write(name + "\n")
+    output.keep()
+
+
+def _sent(writers: list[Writer]) -> bool:
+    """One that fails is told, and keeps no other from being sent."""
+    well = True
+    for writer in writers:
+        try:
+            writer.keep()
+        except OSError as error:
+            sys.stderr.write("pidhygiene: %s\n" % error)
+            well = False
+    return well
 
 
 def _tell(report: Report, outputs: list[tuple[str, str]]) -> None:

@@ -47,7 +47,7 @@ def _of_the_store(parser: argparse.ArgumentParser) -> None:
 
 
 def _retention(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--policy", metavar="FILE", type=Path, help="policy whose store.keep and store.keep_documents hold")
+    parser.add_argument("--policy", metavar="FILE", type=Path, help="its store.keep and store.keep_documents hold; ingest keeps its text, for later reports")
     parser.add_argument("--keep", type=_days, metavar="DAYS", help="of runs (default: as the policy says, else 396, which is 13 months; 0: for ever)")
     parser.add_argument("--keep-documents", type=_days, metavar="DAYS",
                         help="of the results as received (default: as the policy says, else as long as the run)")
@@ -91,6 +91,8 @@ def _ingest(options: argparse.Namespace) -> int:
         return BROKEN
 
     def work(store: Store) -> int:
+        if options.policy:
+            store.keep_policy(options.of_policy)
         progress = _Progress()
         intake = store.intake(options.of_run, progress.show)
         try:

@@ -8,7 +8,7 @@ A control on a host is as its worst rule is. Nothing here is ever called complia
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,20 +48,10 @@ class Control:
     not_audited: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One control of one group in one run."""
-
-    run: str
-    control: str
-    group: str
-    hosts: Mapping[str, int]  # outcome → hosts
-
-    @property
-    def share(self) -> float | None:
-        """Hosts without a deviation among those that were judged; None when none was. Waived is no pass, and who was not audited is not counted as one."""
-        judged = sum(self.hosts.get(outcome, 0) for outcome in (PASSED, FAILED, UNSEEN, WAIVED, NOT_AUDITED))
-        return self.hosts.get(PASSED, 0) / judged if judged else None
+def share(hosts: Mapping[str, int]) -> float | None:
+    """Of the hosts that the control applies to, those without a deviation; None when there are none. Waived, unknown and not audited are no pass."""
+    judged = sum(hosts.get(outcome, 0) for outcome in (PASSED, FAILED, UNSEEN, WAIVED, NOT_AUDITED))
+    return hosts.get(PASSED, 0) / judged if judged else None
 
 
 @dataclass
@@ -168,16 +158,6 @@ def _of_rule(host: FleetHost, rule: str, status: str, findings: Sequence[Mapping
     if grave:
         return WAIVED
     return _BARE.get(status, UNSEEN)
-
-
-def figures(runs: Iterable[tuple[str, Iterable[FleetHost]]], policy: Policy, rules: Sequence[str]) -> Iterator[Figure]:
-    """Over runs, oldest first as they come: for each control all hosts (group ""), then each group. One run is looked at, at a time."""
-    for run, hosts in runs:
-        for control in controls(hosts, policy, rules):
-            yield Figure(run, control.id, "", control.hosts)
-            for group, counts in control.groups.items():
-                if group:
-                    yield Figure(run, control.id, group, counts)
 
 
 def sentence(found: Sequence[Control]) -> str:

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One pass over a fleet: every rule takes each host and keeps what it compares; when all have passed by, it says what it found.
 
-Whatever a host says may be of any type: ``mapping``, ``rows``, ``text`` and ``whole`` read it, and what is no such thing is not there.
+Whatever a host says may be of any type: ``mapping``, ``rows``, ``text``, ``whole`` and ``moment`` read it, and what is no such thing is not there.
 """
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pidhygiene.policy import Policy
 
 from .model import AUDITED, FleetEvidence, FleetFinding, FleetHost
 
+LONGEST_TIME = 100  # characters
 MOST_EVIDENCE = 20  # lines of one finding
 UNGROUPED = ""  # the group of hosts that are in none
 GRAVE = (UNKNOWN, WARN, FAIL)
@@ -41,6 +43,15 @@ def whole(value: Any) -> int:
 
 def number(value: Any) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def moment(value: Any) -> float | None:
+    """Of an RFC 3339 time, seconds since the epoch; None when it is none."""
+    try:
+        found = datetime.datetime.fromisoformat(text(value)[:LONGEST_TIME])
+        return (found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def release(host: FleetHost) -> str:
@@ -135,29 +146,48 @@ class FleetJudgement:
     hosts: int
     not_audited: int
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of each host, for waivers and reports
+    own_names: Mapping[str, str] = field(default_factory=dict)  # of hosts that call themselves otherwise than the inventory does
+
+
+class Judging:
+    """All rules over all hosts, in one pass of somebody else. ``now``: the moment that ages are measured from, seconds since the epoch."""
+
+    def __init__(self, policy: Policy, now: float, rules: Sequence[FleetRule]) -> None:
+        self._judges = [rule.judge(policy, now) for rule in rules]
+        self._groups: dict[str, tuple[str, ...]] = {}
+        self._known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._own_names: dict[str, str] = {}
+        self._missing = 0
+
+    def take(self, host: FleetHost) -> None:
+        self._groups[host.name] = self._known.setdefault(host.groups, host.groups)
+        own = text(host.host.get("name"))
+        if own and own != host.name:
+            self._own_names[host.name] = own
+        self._missing += host.outcome != AUDITED
+        for each in self._judges:
+            each.take(host)
+
+    def end(self) -> FleetJudgement:
+        """Asked once, when all have passed by."""
+        found: list[FleetFinding] = []
+        table = []
+        for each in self._judges:
+            own = list(each.findings())
+            found.extend(own)
+            reason = "" if own else each.silent_because()
+            status = max((finding.status for finding in own), key=STATUSES.index, default="n/a" if reason else PASS)
+            table.append(RuleRow(each.rule.id, status, len(own), reason))
+        found.sort(key=gravest_first)
+        return FleetJudgement(tuple(found), tuple(table), len(self._groups), self._missing, self._groups, self._own_names)
 
 
 def judge(hosts: Iterable[FleetHost], policy: Policy, now: float, rules: Sequence[FleetRule]) -> FleetJudgement:
-    """All rules over all hosts, in one pass. ``now``: the moment that ages are measured from, seconds since the epoch."""
-    judges = [rule.judge(policy, now) for rule in rules]
-    groups: dict[str, tuple[str, ...]] = {}
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}
-    missing = 0
+    """The same over hosts that are at hand."""
+    judging = Judging(policy, now, rules)
     for host in hosts:
-        groups[host.name] = known.setdefault(host.groups, host.groups)
-        missing += host.outcome != AUDITED
-        for each in judges:
-            each.take(host)
-    found: list[FleetFinding] = []
-    table = []
-    for each in judges:
-        own = list(each.findings())
-        found.extend(own)
-        reason = "" if own else each.silent_because()
-        status = max((finding.status for finding in own), key=STATUSES.index, default="n/a" if reason else PASS)
-        table.append(RuleRow(each.rule.id, status, len(own), reason))
-    found.sort(key=gravest_first)
-    return FleetJudgement(tuple(found), tuple(table), len(groups), missing, groups)
+        judging.take(host)
+    return judging.end()
 
 
 def gravest_first(finding: FleetFinding) -> tuple[int, int, str, str]:

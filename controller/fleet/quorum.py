@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from pidhygiene.model import CRIT, FAIL, HIGH, INFO, SEVERITY_INFO, UNKNOWN, WARN
+from pidhygiene.model import HIGH, INFO, SEVERITY_INFO, UNKNOWN, WARN
 from pidhygiene.policy import Policy
 
 from . import voters
-from .judging import GRAVE, Judge, fleet_rule, mapping, noun, rows, some, text
+from .judging import GRAVE, Judge, fleet_rule, mapping, noun, some, text
 from .model import AUDITED, FleetEvidence, FleetFinding, FleetHost
 
 
@@ -69,47 +68,3 @@ class QuorumGate(Judge):
 
     def silent_because(self) -> str:
         return "" if voters.groups(self.policy, self.hosts) else "neither the policy (quorum_groups) nor a tag (quorum=3) names voters"
-
-    def against(self, plan: Mapping[str, Any], concurrency: int) -> Iterator[FleetFinding]:
-        """What is wrong with this plan when so many hosts are done at the same time."""
-        steps = {name: rows(mapping(entry).get("steps")) for name, entry in mapping(plan.get("hosts")).items()}
-        known = {**{name: () for name in steps}, **self.hosts}
-        for group in voters.groups(self.policy, known):
-            acting = [host for host in group.hosts if any(_touches(group, step) for step in steps.get(host, ()))]
-            away = {host for host in group.hosts if host in self.away or host not in self.hosts}
-            up = [host for host in acting if host not in away]  # to touch one that is down can only help
-            allowed = group.spare - len(away - set(acting))
-            together = min(concurrency, len(up))
-            gated = group.gated or group.name in mapping(plan.get("quorum"))
-            if up and (together > allowed or not gated):
-                yield self._rejected(group, up, sorted(away), together, allowed, gated)
-
-    def _rejected(self, group: voters.Voters, up: list[str], away: list[str], together: int, allowed: int, gated: bool) -> FleetFinding:
-        message = "The plan restarts %s, voters of %s: " % (some(up), group.name)
-        if together > allowed:
-            message += "%d at the same time, and of %d voters%s %s may be down" % (
-                together, group.size, " with %s away" % some(away) if away else "", "only %d" % allowed if allowed > 0 else "none")
-            message += "; go host by host" if allowed > 0 else "; bring back the missing ones first"
-        else:
-            message += "and nothing holds it to one at a time; name the group in the policy (quorum_groups) and make the plan again"
-        return self.finding(FAIL, CRIT, group.name, message + ".", up, [FleetEvidence(host, "run", self.away.get(host, "was never audited")) for host in away])
-
-
-def rejected(plan: Mapping[str, Any], concurrency: int, hosts: Iterable[FleetHost], policy: Policy) -> list[FleetFinding]:
-    """Why this plan, done on so many hosts at a time, would take a majority away. Empty: it may go. ``hosts``: as the last run saw them."""
-    gate = QuorumGate(policy, 0.0)
-    assert isinstance(gate, QuorumGate)
-    for host in hosts:
-        gate.take(host)
-    return list(gate.against(plan, concurrency))
-
-
-def _touches(group: voters.Voters, step: Mapping[str, Any]) -> bool:
-    """Whether the step takes its host away from the group; one that does not say what it restarts may take anything."""
-    given = mapping(step.get("parameters"))
-    daemons = step.get("remedy") == "time_zone" and given.get("restart") != "none"  # it restarts them as it finds them
-    if step.get("disruptive") is not True and not daemons:
-        return False
-    named = given.get("units") or given.get("unit") or ()
-    units = {named} if isinstance(named, str) else {text(each) for each in named}
-    return not group.units or not units or bool(units & set(group.units))

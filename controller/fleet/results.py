@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pidhygiene.model import STATUSES
 
 from ..render import folder
 from .causes import is_waived, rank
-from .judging import mapping, rows, text
+from .judging import mapping, moment, rows, text
 from .model import AUDITED, FleetHost
 
 
@@ -71,11 +70,3 @@ def of_document(document: Mapping[str, Any], name: str = "") -> FleetHost:
         groups=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
         host=host, audit=audit, facts=mapping(document.get("facts")), measures=mapping(document.get("measures")), findings=findings,
         rules={text(row.get("rule")): text(row.get("status")) for row in rows(document.get("rules"))})
-
-
-def moment(stamp: Any) -> float | None:
-    """Of a time as results write it; seconds since the epoch."""
-    try:
-        return datetime.datetime.strptime(text(stamp), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc).timestamp()
-    except ValueError:
-        return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator
 
-from pidhygiene.model import FAIL, HIGH, INFO, SEVERITY_INFO
+from pidhygiene.model import FAIL, HIGH, INFO, MED, SEVERITY_INFO, WARN
 from pidhygiene.policy import Policy
 from pidhygiene.readers import crontab
 
@@ -33,6 +33,7 @@ class TimeSplit(Judge):
         self.zones: dict[tuple[str, str], list[int]] = {}  # (zone, file) → hosts
         self.digests: dict[str, set[str]] = {}  # content of /etc/localtime → names
         self.jobs: dict[str, list[tuple[int, str]]] = {}  # hash of a crontab line → hosts, with its table
+        self.runs: dict[str, dict[int, dict[str, str]]] = {}  # hash of user and command → host → schedules, with their tables
         self.zone_of: dict[int, str] = {}
         self.geo: set[int] = set()
 
@@ -54,6 +55,8 @@ class TimeSplit(Judge):
             table, line = text(row.get("table")), text(row.get("hash"))
             if line and line not in SHIPPED_LINES and table.rsplit("/", 1)[-1] not in SHIPPED_TABLES:
                 self.jobs.setdefault(line, []).append((place, table))
+                if text(row.get("job")) and text(row.get("when")):
+                    self.runs.setdefault(row["job"], {}).setdefault(place, {})[" ".join(row["when"].lower().split())] = table
 
     def findings(self) -> Iterator[FleetFinding]:
         alias = self._aliases()
@@ -75,6 +78,9 @@ class TimeSplit(Judge):
             yield self._at_two_hours(jobs, alias)
         elif not found:
             yield from self._several(alias)
+        moved = list(self._moved_jobs(alias))
+        if moved:
+            yield self._moved(moved)
 
     def _aliases(self) -> dict[str, str]:
         """Names whose files are the same somewhere are one zone, whatever it is called."""
@@ -123,6 +129,28 @@ class TimeSplit(Judge):
             hosts, [FleetEvidence(host, "/etc/localtime", zone[host]) for host in hosts[:12]] + [
                 FleetEvidence(names[0], table, "line %s" % line) for line, names, table in jobs[:8]])
 
+    def _moved_jobs(self, alias: dict[str, str]) -> Iterator[tuple[Outlier, str]]:
+        """Jobs that a few hosts of a group run some hours apart from the others, in the same zone and at the same minute; and by what times."""
+        for _job, hosts in sorted(self.runs.items()):
+            by_zone: dict[str, dict[tuple[str, str], list[int]]] = {}
+            for place, schedules in hosts.items():
+                for when, table in schedules.items() if len(schedules) == 1 else ():  # several lines: which of them moved?
+                    by_zone.setdefault(alias[self.zone_of[place]], {}).setdefault((when, table), []).append(place)
+            for values in by_zone.values():
+                for each in outliers(self.register, values, self.policy):
+                    apart = hours_apart(each.value, each.usual)
+                    if apart:
+                        yield each, apart
+
+    def _moved(self, moved: list[tuple[Outlier, str]]) -> FleetFinding:
+        hosts = sorted({each.host for each, _apart in moved})
+        first, apart = moved[0]
+        return self.finding(
+            WARN, MED, "moved jobs", "%s of %s run%s some hours apart from the same on others of %s, as %s in %s (%s): was it to make up for a wrong zone?" % (
+                noun(len({(each.file, each.value) for each, _apart in moved}), "job"), some(hosts), "s" if len(moved) == 1 else "",
+                ", ".join(sorted({group_name(group) for group in first.groups})[:3]), "the one of %s" % first.host, first.file, apart),
+            hosts, [FleetEvidence(each.host, each.file, "%s; elsewhere %s" % (each.value, each.usual)) for each, _apart in moved])
+
     def _several(self, alias: dict[str, str]) -> Iterator[FleetFinding]:
         """Many in each: nobody can say which is meant."""
         one_zone = self._of_one_zone(alias)
@@ -143,3 +171,15 @@ class TimeSplit(Judge):
         """Groups of two hosts or more that all live in one zone: their hosts are excused from what other groups of theirs do."""
         return {group for group, members in self.register.members().items()
                 if len(members) >= 2 and len({alias[self.zone_of[place]] for place in members}) == 1}
+
+
+def hours_apart(when: str, usual: str) -> str:
+    """"17:00, elsewhere 09:00" when one of these schedules is the other, whole hours later or earlier; else empty. Other minutes are how fleets are spread."""
+    try:
+        this, that = (crontab.parse_schedule(crontab.SHORTHANDS.get(each, each) or "", crontab.CRONIE) for each in (when, usual))
+    except (ValueError, IndexError):
+        return ""
+    if this.hours == that.hours or this._replace(hours=that.hours) != that:
+        return ""
+    shifted = any({(hour + hours) % 24 for hour in this.hours} == that.hours for hours in range(1, 24))
+    return "%02d:%02d, elsewhere %02d:%02d" % (*divmod(this.times[0], 60), *divmod(that.times[0], 60)) if shifted and this.times else ""

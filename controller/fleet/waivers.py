@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Waivers over findings of a fleet. A host's own findings are waived where it is audited; one about many hosts is waived for those that a waiver names.
 
-Waived stays visible; what is left of a finding, and what was waived until yesterday, is in force.
+A waiver's host is the name by which a host calls itself (host.name of its result), here as where hosts waive their own findings; of one that was not
+audited, which tells no name, it is the inventory's. Waived stays visible; what is left of a finding, and what was waived until yesterday, is in force.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ class Ruling:
         return self.waiver is None or self.expired
 
 
-def apply(findings: Iterable[FleetFinding], policy: Policy, groups: Mapping[str, Sequence[str]], today: datetime.date) -> list[Ruling]:
-    """``groups``: tags of the hosts that findings name. A finding that is waived on some of its hosts becomes two, with one fingerprint."""
+def apply(findings: Iterable[FleetFinding], policy: Policy, groups: Mapping[str, Sequence[str]], today: datetime.date,
+          own_names: Mapping[str, str] | None = None) -> list[Ruling]:
+    """``groups``: tags of the hosts that findings name; ``own_names``: of hosts that call themselves otherwise than findings call them.
+
+    A finding that is waived on some of its hosts becomes two, with one fingerprint.
+    """
     waivers = policy.waivers()
     day = today.isoformat()
     found = []
@@ -38,7 +43,7 @@ def apply(findings: Iterable[FleetFinding], policy: Policy, groups: Mapping[str,
         left: list[str] = []
         taken: dict[int, list[str]] = {}
         for host in finding.hosts:
-            number = _first(waivers, finding, host, groups.get(host, ()), day)
+            number = _first(waivers, finding, (own_names or {}).get(host, host), groups.get(host, ()), day)
             if number is None:
                 left.append(host)
             else:

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from ..fleet.controls import NOT_AUDITED, OUTCOMES
 from ..fleet.judging import mapping
 from ..fleet.model import FleetHost
-from . import wording
+from . import as_json, wording
 from .output import STANDARD
 from .safe import cell
 from .view import Report, in_force
@@ -126,6 +126,8 @@ class Pack(Writer):
                 "run_before": before,
                 "run_before_name": report.before.name if report.before else None,
                 "same": sorted(before) == sorted(now) if before else None,
+                "change": as_json.policy_change(report),
+                "documents": dict(report.policy_change.documents) if report.policy_change is not None else {},
             },
         )
         run = report.run
@@ -195,6 +197,10 @@ class Pack(Writer):
         os.rename(self.folder, self.target)
         if old.exists():
             shutil.rmtree(old)
+
+    @property
+    def place(self) -> str:
+        return str(self.target)
 
     def drop(self) -> None:
         for file in self.files.values():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..fleet.controls import share
 from . import wording
 from .safe import dumped
 from .view import STATUSES, HostRow, Report
@@ -71,6 +72,7 @@ def head(report: Report) -> dict[str, Any]:
             for cause in report.causes
         ],
         "changes": {**report.changes.plain(), "since": report.before.name} if report.changes is not None and report.before is not None else None,
+        "policy_change": policy_change(report),
         "controls": [
             {
                 "id": control.id,
@@ -80,12 +82,25 @@ def head(report: Report) -> dict[str, Any]:
                 "waived": [
                     {"owner": each.owner, "expires": each.expires, "justification": each.justification, "hosts": list(each.hosts)} for each in control.waived
                 ],
+                "share": share(control.hosts),
                 "trend": list(report.trends.get(control.id, ())),
             }
             for control in report.controls
         ],
+        "leaking": [
+            {"program": each.program, "hosts": list(each.hosts), "per_day": each.per_day, "highest": each.highest, "worst_host": each.worst_host}
+            for each in report.leaking
+        ],
         "rules": report.rules,
     }
+
+
+def policy_change(report: Report) -> dict[str, Any] | None:
+    """None: the same policies as in the run before, or there is none."""
+    found = report.policy_change
+    if found is None:
+        return None
+    return {"old": found.old, "new": found.new, "difference": list(found.lines), "not_kept": list(found.not_kept), "others": list(found.others)}
 
 
 def row(host: HostRow) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def _tail(report: Report) -> Iterator[str]:
             len(report.changes.not_audited),
             len(report.changes.waivers),
         )
+    if report.policy_change is not None:
+        yield "Since the run before: %s." % report.policy_change.words
     if report.controls_mapped:
         failing = [control for control in report.controls if control.hosts["fail"]]
         named = ": " + ", ".join("%s (%d)" % (each.id, each.hosts["fail"]) for each in failing[:6]) if failing else ""

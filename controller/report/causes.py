@@ -67,15 +67,14 @@ def _cause(group: Group, hosts: Sequence[HostRow], history: History) -> Cause:
         tuple(hosts[place].name for place in group.hosts),
     )
     found.first_at = history.first_at(found.rule, group.prints)
-    if history.before is not None:
-        found.new = found.first_at is None or found.first_at >= history.run.started_at
+    found.new = history.is_new(found.first_at)
     return found
 
 
-def ranked(report: Report, of_hosts: list[Cause], tickets: Mapping[str, str]) -> list[Cause]:
+def ranked(report: Report, of_hosts: list[Cause], tickets: Mapping[str, str], history: History) -> list[Cause]:
     """Those of hosts and those of the whole fleet; gravest first, among equals those on most hosts."""
     where = {row.name: place for place, row in enumerate(report.hosts)}
-    found = of_hosts + [_of_fleet(finding, where) for finding in report.fleet if finding.status in GRAVE]
+    found = of_hosts + [_of_fleet(finding, where, history) for finding in report.fleet if finding.status in GRAVE]
     for cause in found:
         groups = {group: None for place in cause.hosts for group in report.hosts[place].groups if "=" not in group}
         cause.groups = tuple(sorted(groups))[:MOST_GROUPS]
@@ -83,7 +82,8 @@ def ranked(report: Report, of_hosts: list[Cause], tickets: Mapping[str, str]) ->
     return sorted(found, key=lambda cause: (rank(cause.status, cause.severity), -len(cause.names), cause.rule, cause.key))
 
 
-def _of_fleet(finding: FleetFinding, where: Mapping[str, int]) -> Cause:
+def _of_fleet(finding: FleetFinding, where: Mapping[str, int], history: History) -> Cause:
+    first = history.fleet_first_at(finding.fingerprint)
     return Cause(
         finding.fingerprint,
         finding.rule,
@@ -95,5 +95,7 @@ def _of_fleet(finding: FleetFinding, where: Mapping[str, int]) -> Cause:
         finding.remedy,
         [where[name] for name in finding.hosts if name in where],
         finding.hosts,
+        first_at=first,
+        new=history.is_new(first),
         evidence=tuple((seen.host, seen.source, seen.value) for seen in finding.evidence),
     )

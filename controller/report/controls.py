@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pidhygiene.policy import Policy
 from pidhygiene.rules.catalogue import RULES
 
 from ..fleet import catalogue
-from ..fleet.controls import OUTCOMES, controls
+from ..fleet.controls import OUTCOMES, controls, share
 from ..fleet.model import FleetHost
 from ..fleet.waivers import Ruling
 from .source import Source
@@ -43,6 +43,22 @@ def judge(report: Report, hosts: Sequence[FleetHost], policy: Policy, rulings: S
         states[numbers[host.name]] = words[outcome]
 
     report.controls = controls(hosts, mapping_of(policy), (*IDS, *report.rules), rulings, report.fleet_rules, tell)
+
+
+def by_group(report: Report, most: int) -> tuple[list[str], dict[str, list[str]]]:
+    """The largest groups, and for each control the share of their hosts without a deviation, as words; n/a where it applies to none."""
+    sizes: dict[str, int] = {}
+    for row in report.hosts:
+        for group in row.groups:
+            if "=" not in group:
+                sizes[group] = sizes.get(group, 0) + 1
+    groups = sorted(sizes, key=lambda group: (-sizes[group], group))[:most]
+    return groups, {control.id: [_share(control.groups.get(group, {})) for group in groups] for control in report.controls}
+
+
+def _share(hosts: Mapping[str, int]) -> str:
+    found = share(hosts)
+    return "n/a" if found is None else "100 %" if found == 1 else "%.1f %%" % min(99.9, 100 * found)  # one host of ten thousand is not rounded away
 
 
 def trend(report: Report, source: Source) -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from . import as_csv, as_html, as_json, as_junit, as_nagios, as_ndjson, as_prometheus, as_sarif, as_text
+from . import as_csv, as_html, as_json, as_junit, as_mail, as_nagios, as_ndjson, as_news, as_prometheus, as_sarif, as_text, as_webhook
 
 FORMATS = (
     as_html.FORMAT,
@@ -17,5 +17,8 @@ FORMATS = (
     as_prometheus.FORMAT,
     as_prometheus.ALERT_RULES,
     as_nagios.FORMAT,
+    as_news.FORMAT,
+    as_mail.FORMAT,
+    as_webhook.FORMAT,
 )
 BY_NAME = {each.name: each for each in FORMATS}

@@ -14,12 +14,12 @@ from pidhygiene.policy import Policy
 from pidhygiene.rules.catalogue import RULES
 
 from ..fleet import catalogue
-from ..fleet.changes import changes
+from ..fleet.changes import Changes, changes, with_fleet
 from ..fleet.judging import mapping
 from ..fleet.model import AUDITED, FleetHost
 from ..fleet.waivers import apply
 from ..store.rows import Run
-from . import causes, controls, urgency
+from . import causes, controls, policies, urgency
 from .history import History
 from .source import Source
 from .view import GRAVE, STATUSES, HostRow, Limit, Report, in_force
@@ -27,7 +27,8 @@ from .view import GRAVE, STATUSES, HostRow, Limit, Report, in_force
 MOST_TEXTS = 60_000  # of findings that differ; each some hundred bytes
 MOST_HARMLESS = 4_000  # of these, for findings that ask for nothing
 
-TITLES = {rule.id: rule.title for rule in RULES}  # ours; what a host calls a rule is only shown where we do not know it
+# Ours; what a host calls a rule is only shown where we do not know it.
+TITLES = {**{rule.id: rule.title for rule in RULES}, **{rule.id: rule.title for rule in catalogue.RULES}}
 
 Taker = Callable[[FleetHost], None]
 
@@ -55,15 +56,33 @@ class Wishes:
     tickets: Mapping[str, str] = field(default_factory=dict)  # rule, or key of a cause → ticket
     choice: Choice = field(default_factory=Choice)
     policy: Policy | None = None
+    since: str = ""  # name of the run to compare with, where it is not the run before
 
 
 def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterable[Taker] = ()) -> Report:
     """The report of this run; ``takers`` are given each host as it passes by. ``now``: what ages are measured from."""
     runs = [each for each in source.runs() if each.started_at <= run.started_at]
-    report = Report(wishes.title, run, now, runs=runs[-400:], chosen=wishes.choice.words)
     policy = wishes.policy or Policy()
+    report, history = _compared(source, run, runs, now, wishes, policy, tuple(takers))
+    report.causes = causes.ranked(report, report.causes, wishes.tickets, history)
+    report.policy_change = policies.change(report.policies_before, report.policies, source)
+    controls.trend(report, source)
+    urgency.look_ahead(report, source, now)
+    report.urgent.sort(key=urgency.first)
+    return report
+
+
+def between(source: Source, old: Run, new: Run, now: float, policy: Policy | None) -> Changes:
+    """What changed, as a report of the new run says it, with the old one as the run before."""
+    report, _history = _compared(source, new, [old, new], now, Wishes(policy=policy), policy or Policy(), ())
+    assert report.changes is not None
+    return report.changes
+
+
+def _compared(source: Source, run: Run, runs: list[Run], now: float, wishes: Wishes, policy: Policy, takers: tuple[Taker, ...]) -> tuple[Report, History]:
+    """The hosts of the run, judged, and compared with the run before. ``runs``: up to this one. Causes stand there as hosts say them."""
+    report = Report(wishes.title, run, now, runs=runs[-400:], chosen=wishes.choice.words)
     keeping = _Keeping(report, float(policy["fleet.interval"]))
-    takers = tuple(takers)
 
     def flow() -> Iterator[FleetHost]:
         for host in source.hosts(run.id):
@@ -75,28 +94,41 @@ def gather(source: Source, run: Run, now: float, wishes: Wishes, takers: Iterabl
 
     judged = catalogue.judge(flow(), policy, now)
     keeping.end()
-    rulings = apply(judged.findings, policy, judged.groups, _day(now))
+    rulings = apply(judged.findings, policy, judged.groups, _day(now), judged.own_names)
     report.fleet, report.fleet_rules = tuple(each.finding for each in rulings if each.in_force), judged.rules
     report.fleet_waived = tuple(each for each in rulings if not each.in_force)
     controls.judge(report, report.lean, policy, rulings)
-    report.before = runs[-2] if len(runs) > 1 else None
+    report.before = next((each for each in runs[:-1] if each.name == wishes.since), runs[-2] if len(runs) > 1 else None)
     history = History(source, run, report.before)
-    report.causes = causes.ranked(report, keeping.grouping.causes(report.hosts, history), wishes.tickets)
     if report.before is not None:
-        report.changes = changes(_before(report, source, wishes.choice), iter(report.lean), _day(now), history.seen_earlier, policy)
-    controls.trend(report, source)
-    urgency.look_ahead(report, source, now)
-    report.urgent.sort(key=urgency.first)
-    return report
+        _compare(report, source, wishes.choice, policy, history)
+    report.causes = keeping.grouping.causes(report.hosts, history)
+    return report, history
 
 
-def _before(report: Report, source: Source, choice: Choice) -> Iterator[FleetHost]:
-    """The hosts of the run before, and by the way their policies."""
-    for host in source.hosts(report.before.id) if report.before else ():
-        if choice.takes(host):
-            if host.outcome == AUDITED:
-                _tally(report.policies_before, host.audit.get("policy_digest"))
-            yield host
+def _compare(report: Report, source: Source, choice: Choice, policy: Policy, history: History) -> None:
+    """Against the run before. What was found over its fleet is kept where a report of it was made; else it is judged again, as of its end."""
+    before = report.before
+    assert before is not None
+    kept = source.judgement(before.id) if not report.chosen else None
+    judging = catalogue.judging(policy, before.ended_at)
+
+    def flow() -> Iterator[FleetHost]:
+        for host in source.hosts(before.id, lean=kept is not None):
+            if choice.takes(host):
+                if host.outcome == AUDITED:
+                    _tally(report.policies_before, host.audit.get("policy_digest"))
+                if kept is None:
+                    judging.take(host)
+                yield host
+
+    found = changes(flow(), iter(report.lean), _day(report.now), history.seen_earlier, policy, lambda names: source.last_audits(names, before.started_at))
+    if kept is None:
+        judged = judging.end()
+        kept = [each.finding for each in apply(judged.findings, policy, judged.groups, _day(before.ended_at), judged.own_names) if each.in_force]
+    history.learn_fleet(kept)
+    report.changes = with_fleet(found, kept, report.fleet, {row.name for row in report.hosts if row.audited},
+                                {each.finding.fingerprint for each in report.fleet_waived}, history.fleet_earlier)
 
 
 def _day(moment: float) -> datetime.date:

@@ -9,6 +9,7 @@ nodes with text, never markup. A policy in the page allows this script and this 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,11 @@ import jinja2
 from markupsafe import Markup
 
 from ..fleet.changes import KINDS
-from . import drawing, payload, urgency, wording, zones
+from . import controls, drawing, payload, urgency, wording, zones
 from .view import STATUSES, HostRow, Report
 
 HERE = Path(__file__).parent
-MOST_URGENT, MOST_MISSING, MOST_CAUSES, MOST_CONTROLS = 25, 15, 40, 60
+MOST_URGENT, MOST_MISSING, MOST_CAUSES, MOST_CONTROLS, MOST_GROUPS, MOST_PROGRAMS = 25, 15, 40, 60, 12, 20
 
 
 def parts(report: Report, pack: str = "") -> Iterator[str]:
@@ -29,12 +30,11 @@ def parts(report: Report, pack: str = "") -> Iterator[str]:
     style, script = _read("page.css"), _read("page.js")
     data, left = payload.packed(report)
     places = zones.of(report)
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string(_read("page.html.j2"))
     changes = report.changes
+    groups, shares = controls.by_group(report, MOST_GROUPS)
     missing = sorted((row for row in report.hosts if not row.audited), key=HostRow.gravity)
     # The data need no escaping (base64), style and script are ours; the policy names their digests.
-    yield from template.generate(
+    yield from _template().generate(
         report=report,
         verdict=wording.verdict(report),
         scope=wording.scope(report),
@@ -45,6 +45,9 @@ def parts(report: Report, pack: str = "") -> Iterator[str]:
         missing=missing[:MOST_MISSING],
         causes=report.causes[:MOST_CAUSES],
         controls=report.controls[:MOST_CONTROLS],
+        groups=groups,
+        shares=shares,
+        leaking=report.leaking[:MOST_PROGRAMS],
         zones=places,
         zone_map=drawing.world(places),
         trend_chart=drawing.trend(report),
@@ -69,6 +72,13 @@ def parts(report: Report, pack: str = "") -> Iterator[str]:
         missing_of=drawing.missing_of,
         style_of=style_of,
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """Compiled once: that costs more than a small page."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(_read("page.html.j2"))
 
 
 def _read(name: str) -> str:

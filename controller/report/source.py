@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..fleet import results
-from ..fleet.model import FleetHost
+from ..fleet.judging import moment
+from ..fleet.model import FleetFinding, FleetHost
 from ..render import folder as folders
 from ..store.rows import FindingHistory, RuleCount, Run, Sample
 
@@ -24,9 +25,17 @@ class Source(Protocol):
 
     def runs(self) -> list[Run]: ...
 
-    def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]: ...
+    def hosts(self, run_id: int, names: Sequence[str] | None = None, lean: bool = False) -> Iterator[FleetHost]: ...
 
     def finding_history(self, until: float | None = None, names: Sequence[str] | None = None) -> Iterator[FindingHistory]: ...
+
+    def last_audits(self, names: Sequence[str], until: float) -> Iterator[FleetHost]: ...
+
+    def judgement(self, run_id: int) -> list[FleetFinding] | None: ...
+
+    def fleet_history(self, until: float) -> Mapping[str, float]: ...
+
+    def policies(self, digests: Iterable[str]) -> Mapping[str, Mapping[str, Any]]: ...
 
     def rule_counts(self) -> Iterator[RuleCount]: ...
 
@@ -50,7 +59,7 @@ class FolderSource:
                 statuses[host.status] = statuses.get(host.status, 0) + 1
             if host.received is not None:
                 times.append(host.received)
-        started, ended = (results.moment(self._told.get(name)) for name in ("started_at", "ended_at"))
+        started, ended = (moment(self._told.get(name)) for name in ("started_at", "ended_at"))
         targeted = len(self._told["hosts"]) if self._told else None
         first, last = min(times, default=0.0), max(times, default=0.0)
         return [
@@ -69,7 +78,7 @@ class FolderSource:
             )
         ]
 
-    def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]:
+    def hosts(self, run_id: int, names: Sequence[str] | None = None, lean: bool = False) -> Iterator[FleetHost]:
         if not self._told:
             for entry in folders.entries(self._folder):
                 if names is None or entry.host in names:
@@ -86,6 +95,18 @@ class FolderSource:
 
     def finding_history(self, until: float | None = None, names: Sequence[str] | None = None) -> Iterator[FindingHistory]:
         return iter(())
+
+    def last_audits(self, names: Sequence[str], until: float) -> Iterator[FleetHost]:
+        return iter(())
+
+    def judgement(self, run_id: int) -> list[FleetFinding] | None:
+        return None
+
+    def fleet_history(self, until: float) -> Mapping[str, float]:
+        return {}
+
+    def policies(self, digests: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        return {}
 
     def rule_counts(self) -> Iterator[RuleCount]:
         return iter(())

@@ -108,6 +108,7 @@ def look_ahead(report: Report, source: Source, now: float) -> None:
     by_host: dict[str, list[int]] = {}
     for number, each in enumerate(report.urgent):
         by_host.setdefault(each.host, []).append(number)
+    outlooks = []
     for host, samples in groupby(source.series(names), key=lambda sample: sample.host):
         known = [sample for sample in samples if sample.run_id in runs]
         course = tuple(float(sample.tasks) for sample in known if sample.tasks is not None)[-60:]
@@ -116,8 +117,10 @@ def look_ahead(report: Report, source: Source, now: float) -> None:
         row = rows[host]
         findings = [report.texts[text] for text in row.texts if text >= 0]
         for outlook in forecast.of_host(known, now, findings):
+            outlooks.append(outlook)
             for date in outlook.exhaustions:
                 _date(report, row, outlook, date, by_host.get(host, ()), now)
+    report.leaking = forecast.by_program(outlooks)
 
 
 def _suspects(report: Report) -> list[str]:

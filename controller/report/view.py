@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from ..fleet.changes import Changes
 from ..fleet.controls import Control
+from ..fleet.forecast import Leaking
 from ..fleet.judging import RuleRow
 from ..fleet.model import AUDITED, FleetFinding, FleetHost
 from ..fleet.waivers import Ruling
 from ..store.rows import Run
+from .policies import PolicyChange
 
 STATUSES = ("fail", "warn", "unknown", "info", "n/a", "pass")  # gravest first
 SEVERITIES = ("CRIT", "HIGH", "MED", "LOW", "INFO")
@@ -150,6 +152,7 @@ class Report:
     statuses: dict[str, int] = field(default_factory=dict)  # audited hosts
     policies: dict[str, int] = field(default_factory=dict)
     policies_before: dict[str, int] = field(default_factory=dict)
+    policy_change: PolicyChange | None = None  # None: the same as in the run before
     engines: dict[str, int] = field(default_factory=dict)
     rules: dict[str, dict[str, int]] = field(default_factory=dict)  # every rule that ran: hosts by status
     titles: dict[str, str] = field(default_factory=dict)  # of rules
@@ -166,6 +169,7 @@ class Report:
     trends: dict[str, tuple[int, ...]] = field(default_factory=dict)  # of each control, hosts that fail in each run
     lean: list[FleetHost] = field(default_factory=list)  # as hosts, with no more than their rules and what is grave or waived
     runs: list[Run] = field(default_factory=list)  # up to this one, in the order of time
+    leaking: list[Leaking] = field(default_factory=list)  # programs that leak, of the hosts whose history was read; on most hosts first
     sparks: dict[str, tuple[float, ...]] = field(default_factory=dict)  # tasks of urgent hosts over their runs
     partial: int = 0
     stale: int = 0

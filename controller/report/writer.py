@@ -20,10 +20,13 @@ class Context:
     run: Run
     fail_on: str = "fail"
     pack: str = ""  # the auditor pack as the page links to it
+    events: str = "news"  # what a webhook is told: what changed, or "all"
 
 
 class Writer:
     """One output. ``keep`` makes it visible; ``drop`` leaves nothing. Errors of all methods: OSError."""
+
+    told = True  # keep() did something that is worth a line
 
     def __init__(self, path: str, context: Context) -> None:
         self.context = context
@@ -49,9 +52,16 @@ class Writer:
     def drop(self) -> None:
         self.output.drop()
 
+    @property
+    def place(self) -> str:
+        """Where it went, for people."""
+        return self.output.path
+
 
 @dataclass(frozen=True)
 class Format:
     name: str
     writer: Callable[[str, Context], Writer]
     sees_hosts: bool = False
+    tells: bool = False  # what changed: each run is told once
+    sends: bool = False  # it leaves this machine: after all files are there, and what fails keeps none of them from being there

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, select
+from sqlalchemy import Connection, Engine, Row, case, func, select
 
 from ..fleet.model import FleetHost
 from ..render.folder import AUDITED
+from . import course
 from .errors import NoSuchRun, NotKept
 from .intake import AHEAD_S, BEHIND_S
 from .packing import unpacked
-from .rows import Brood, FindingHistory, Headroom, RuleCount, Run, Sample
+from .rows import FindingHistory, RuleCount, Run, Sample
 from .tables import audits, documents, finding_keys, findings, hosts, run_groups, runs, texts
 from .writing import chunks
 
@@ -60,7 +61,7 @@ def last_run(connection: Connection, group: str | None) -> Run | None:
     return None if found is None else run(connection, found)
 
 
-def fleet(engine: Engine, run_id: int, names: Sequence[str] | None) -> Iterator[FleetHost]:
+def fleet(engine: Engine, run_id: int, names: Sequence[str] | None, lean: bool = False) -> Iterator[FleetHost]:
     """The hosts of a run, sorted by name."""
     shared = _Shared(engine)
     for page in _pages(engine, run_id, names):
@@ -69,9 +70,22 @@ def fleet(engine: Engine, run_id: int, names: Sequence[str] | None) -> Iterator[
             said = _said(connection, run_id, ids)
             shared.learn(connection, {text for of_host in said.values() for text in of_host} | {
                 text for row in page for text in (row.identity_id, row.rules_id) if text is not None})
-            facts = _bodies(connection, {row.facts_id for row in page if row.facts_id is not None})
+            facts = _bodies(connection, {row.facts_id for row in page if row.facts_id is not None and not lean})
         for row in page:
-            yield _fleet_host(row, said.get(row.host_id, ()), shared, facts)
+            yield _fleet_host(row, said.get(row.host_id, ()), shared, facts, lean)
+
+
+def last_audits(engine: Engine, names: Sequence[str], until: float) -> Iterator[FleetHost]:
+    """These hosts as their last audits saw them; by run, then by name."""
+    question = (
+        select(hosts.c.name, audits.c.run_id).join(hosts, hosts.c.id == audits.c.host_id).join(runs, runs.c.id == audits.c.run_id)
+        .where(audits.c.outcome == AUDITED, runs.c.started_at <= until).order_by(runs.c.started_at, runs.c.id))
+    last: dict[str, int] = {}
+    for some in chunks(sorted(set(names))):
+        with engine.connect() as connection:
+            last.update((name, run_id) for name, run_id in connection.execute(question.where(hosts.c.name.in_(some))))
+    for run_id in sorted(set(last.values())):
+        yield from fleet(engine, run_id, [name for name, its in last.items() if its == run_id])
 
 
 def _pages(engine: Engine, run_id: int, names: Sequence[str] | None) -> Iterator[Sequence[Row[Any]]]:
@@ -125,14 +139,14 @@ class _Shared:
         return {} if number is None else self._known[number]
 
 
-def _fleet_host(row: Row[Any], said: Sequence[int], shared: _Shared, facts: dict[int, bytes]) -> FleetHost:
-    detail = {} if row.detail is None else unpacked(row.detail)
+def _fleet_host(row: Row[Any], said: Sequence[int], shared: _Shared, facts: dict[int, bytes], lean: bool) -> FleetHost:
+    detail = {"audit": {"policy_digest": row.policy}} if lean else {} if row.detail is None else unpacked(row.detail)
     identity = shared.text(row.identity_id)
     tags = identity.get("tags")
     return FleetHost(
         name=row.name, outcome=row.outcome, at=row.at, received=row.received, status=row.status,
         groups=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else (),
-        host=identity, audit=detail.get("audit", {}), facts={} if row.facts_id is None else unpacked(facts[row.facts_id]),
+        host=identity, audit=detail.get("audit", {}), facts={} if row.facts_id is None or lean else unpacked(facts[row.facts_id]),
         measures=detail.get("measures", {}), findings=tuple(shared.text(number) for number in said), rules=shared.text(row.rules_id),
         sha256=row.sha256, message=row.message, next_step=row.next_step)
 
@@ -193,61 +207,33 @@ def rule_counts(engine: Engine) -> Iterator[RuleCount]:
 def series(engine: Engine, names: Sequence[str] | None, since: float | None, least_share: float) -> Iterator[Sample]:
     """The measures of each host over its runs; sorted by host, then by time of the run."""
     question = (
-        select(hosts.c.name, audits.c.run_id, audits.c.at, audits.c.received, audits.c.boot_id, audits.c.tasks, audits.c.zombies, audits.c.detail)
+        select(hosts.c.name, audits.c.run_id, audits.c.at, audits.c.received, audits.c.boot_id, audits.c.tasks, audits.c.zombies, audits.c.shape_id,
+               audits.c.course, case((audits.c.course.is_(None), audits.c.detail)).label("detail"))
         .join(hosts, hosts.c.id == audits.c.host_id).join(runs, runs.c.id == audits.c.run_id).where(audits.c.outcome == AUDITED)
         .order_by(hosts.c.name, runs.c.started_at, runs.c.id))
     if since is not None:
         question = question.where(runs.c.started_at >= since)
     with engine.connect() as connection:
         wanted = list(connection.execute(select(hosts.c.name).order_by(hosts.c.name)).scalars()) if names is None else sorted(set(names))
+    shared = _Shared(engine)
     for some in chunks(wanted):
-        with engine.connect().execution_options(yield_per=ROWS) as connection:
-            for row in connection.execute(question.where(hosts.c.name.in_(some))):
-                yield _sample(row, least_share)
+        with engine.connect().execution_options(yield_per=ROWS) as connection, engine.connect() as beside:
+            for rows in connection.execute(question.where(hosts.c.name.in_(some))).partitions():
+                shared.learn(beside, {row.shape_id for row in rows if row.shape_id is not None})
+                for row in rows:
+                    yield _sample(row, shared, least_share)
 
 
-def _sample(row: Any, least_share: float) -> Sample:
-    measures = unpacked(row.detail).get("measures", {}) if row.detail is not None else {}
-    at = row.at if row.at is not None and -BEHIND_S <= row.at - row.received <= AHEAD_S else row.received
-    return Sample(row.name, row.run_id, at, row.boot_id, row.tasks, row.zombies, tuple(_broods(measures)),
-                  tuple(_headroom(measures, least_share)))
-
-
-def _broods(measures: dict[str, Any]) -> Iterator[Brood]:
-    zombies = measures.get("zombies")
-    for row in _dicts(zombies.get("by_parent") if isinstance(zombies, dict) else None):
-        yield Brood(_text(row.get("parent")), _text(row.get("unit")), _count(row.get("pid")), _count(row.get("count")), _count(row.get("persistent")),
-                    _number(row.get("oldest_s")), _number(row.get("parent_age_s")), _number(row.get("leak_per_day")))
-
-
-def _headroom(measures: dict[str, Any], least_share: float) -> Iterator[Headroom]:
-    budgets = measures.get("budgets")
-    seen = set()
-    for row in (*_dicts(list(budgets.values()) if isinstance(budgets, dict) else None), *_dicts(measures.get("groups")),
-                *_dicts([row.get("binding") for row in _dicts(measures.get("users"))])):
-        used, limit = _count(row.get("used")), _count(row.get("limit"))
-        if limit <= 0 or used < least_share * limit:
-            continue
-        found = Headroom(_text(row.get("kind")), _text(row.get("holder")), used, limit)
-        if found[:2] not in seen:
-            seen.add(found[:2])
-            yield found
-
-
-def _dicts(rows: Any) -> list[dict[str, Any]]:
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+def _sample(row: Any, shared: _Shared, least_share: float) -> Sample:
+    name, run_id, at, received, boot_id, tasks, zombies, shape_id, numbers, detail = row
+    if at is None or not -BEHIND_S <= at - received <= AHEAD_S:
+        at = received
+    if numbers is not None:
+        broods, headroom = course.joined(shared.text(shape_id), numbers, least_share)
+    else:  # of before version 0003
+        measures = unpacked(detail).get("measures", {}) if detail is not None else {}
+        broods, headroom = tuple(course.broods(measures)), tuple(course.headroom(measures, least_share))
+    return Sample(name, run_id, at, boot_id, tasks, zombies, broods, headroom)
 
 
 def raw_document(connection: Connection, host: str, run_id: int) -> bytes:

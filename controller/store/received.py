@@ -7,7 +7,6 @@ A host may answer anything: each text is made harmless, each number checked, and
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import re
@@ -16,9 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..fleet.judging import moment
 from ..render import folder as folders
 from ..render import overview
 from ..render.folder import ATTEMPT, AUDITED, FAILED, MOST_BYTES, NOT_RECORDED, RESULT, RUN, UNREACHABLE, NotAResult, harmless
+from . import course
 from .errors import Refused
 from .packing import LEVEL, compact, digest, packed
 
@@ -73,6 +74,8 @@ class Answer:
     facts: bytes | None = None
     rules: bytes | None = None
     detail: bytes | None = None
+    shape: bytes | None = None
+    course: bytes | None = None
     findings: tuple[Said, ...] = ()
     tags: tuple[str, ...] = ()
     document: bytes | None = None  # compressed, as received
@@ -160,6 +163,7 @@ def _older(document: dict[str, Any]) -> dict[str, Any]:
 def _result(data: bytes, document: dict[str, Any], received: float, content: bytes) -> Answer:
     host, audit, measures = document["host"], document["audit"], document["measures"]
     zombies = measures.get("zombies")
+    shape, numbers = course.split(measures)
     return Answer(
         name=name(host.get("name")), outcome=AUDITED, at=moment(audit.get("started_at")), received=received, status=overview.status_of(document)[:10],
         visibility=word(audit.get("visibility"))[:10], engine=word(audit.get("engine_version")), policy=word(audit.get("policy_digest")),
@@ -167,7 +171,8 @@ def _result(data: bytes, document: dict[str, Any], received: float, content: byt
         zombies=count(zombies.get("total")) if isinstance(zombies, dict) else None, sha256=hashlib.sha256(data).hexdigest(), content=content,
         identity=compact(host), facts=compact(document["facts"]), rules=compact(_statuses(document["rules"])),
         detail=packed(compact({"audit": audit, "measures": measures, "summary": document["summary"]})),
-        findings=tuple(_said(each) for each in document["findings"]), tags=_tags(host.get("tags")), document=zlib.compress(data, LEVEL))
+        shape=shape, course=numbers, findings=tuple(_said(each) for each in document["findings"]), tags=_tags(host.get("tags")),
+        document=zlib.compress(data, LEVEL))
 
 
 def _said(finding: dict[str, Any]) -> Said:
@@ -238,17 +243,6 @@ def sentence(given: Any) -> str:
 
 def count(given: Any) -> int | None:
     return given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given <= GREATEST else None
-
-
-def moment(given: Any) -> float | None:
-    """Of an RFC 3339 time, seconds since the epoch; None when it is none."""
-    if not isinstance(given, str) or len(given) > LONGEST_WORD:
-        return None
-    try:
-        found = datetime.datetime.fromisoformat(given)
-        return (found if found.tzinfo else found.replace(tzinfo=datetime.timezone.utc)).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 __all__ = ["AGAIN", "ATTEMPT", "RUN", "Answer", "RunTold", "Said", "answer", "kind_of", "not_recorded", "parsed", "run_told", "unusable"]

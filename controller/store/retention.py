@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, delete, select, text, union_all
 
 from . import lock
-from .tables import audits, documents, finding_keys, findings, hosts, runs, texts
+from .tables import audits, documents, finding_keys, findings, fleet_findings, hosts, judgements, policies, runs, texts
 
 VACUUM_SHARE = 0.25  # of a file of SQLite that is free, from which on the advice is given
 LEAST_FREE = 2**20  # bytes
@@ -37,6 +37,8 @@ def prune(engine: Engine, now: float, keep_s: float, keep_documents_s: float | N
         with lock.writing(engine) as connection:
             connection.execute(delete(findings).where(findings.c.run_id == run))
             connection.execute(delete(audits).where(audits.c.run_id == run))
+            connection.execute(delete(fleet_findings).where(fleet_findings.c.run_id == run))
+            connection.execute(delete(judgements).where(judgements.c.run_id == run))
             connection.execute(delete(runs).where(runs.c.id == run))
     freed = _forget(engine) if old else 0
     return Pruned(len(old), gone, freed, _advice(engine))
@@ -47,9 +49,10 @@ def _forget(engine: Engine) -> int:
     with lock.writing(engine) as connection:
         lock.next_number(connection)
         used = union_all(select(findings.c.text_id), *(
-            select(column).where(column.is_not(None)) for column in (audits.c.identity_id, audits.c.facts_id, audits.c.rules_id)))
+            select(column).where(column.is_not(None)) for column in (audits.c.identity_id, audits.c.facts_id, audits.c.rules_id, audits.c.shape_id)))
         freed = connection.execute(delete(texts).where(texts.c.id.not_in(used))).rowcount
         connection.execute(delete(finding_keys).where(finding_keys.c.id.not_in(select(findings.c.key_id))))
+        connection.execute(delete(policies).where(policies.c.digest.not_in(select(audits.c.policy).distinct())))
         connection.execute(delete(hosts).where(hosts.c.id.not_in(select(audits.c.host_id))))
         return freed
 

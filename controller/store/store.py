@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+from pidhygiene.policy import Policy
 from sqlalchemy import Connection, Engine
 
-from ..fleet.model import FleetHost
-from . import opening, reading, retention
+from ..fleet.model import FleetFinding, FleetHost
+from . import judgements, opening, reading, retention
 from .intake import Account, Intake
 from .retention import Pruned
 from .rows import FindingHistory, RuleCount, Run, Sample
@@ -76,10 +77,18 @@ class Store:
         with self._asking() as connection:
             return reading.last_run(connection, group)
 
-    def hosts(self, run_id: int, names: Sequence[str] | None = None) -> Iterator[FleetHost]:
-        """The hosts of a run sorted by name, targeted ones that were not audited too; a few hundred in memory. Parts may be shared: do not change them."""
+    def hosts(self, run_id: int, names: Sequence[str] | None = None, lean: bool = False) -> Iterator[FleetHost]:
+        """The hosts of a run sorted by name, targeted ones that were not audited too; a few hundred in memory. Parts may be shared: do not change them.
+
+        ``lean``: without facts, measures and what the audit says of itself, except by which policy it was: that is most of the work.
+        """
         with opening.speaking(self._engine.url):
-            yield from reading.fleet(self._engine, run_id, names)
+            yield from reading.fleet(self._engine, run_id, names, lean)
+
+    def last_audits(self, names: Sequence[str], until: float) -> Iterator[FleetHost]:
+        """These hosts as they were when they were last audited, in a run that started no later than ``until``; who never was is left out."""
+        with opening.speaking(self._engine.url):
+            yield from reading.last_audits(self._engine, names, until)
 
     def finding_history(self, until: float | None = None, names: Sequence[str] | None = None) -> Iterator[FindingHistory]:
         """When each finding of each host was first and last found, in runs that started no later than ``until``; sorted by host, rule, fingerprint."""
@@ -95,6 +104,31 @@ class Store:
         """Measures over time, sorted by host, then time. Name the hosts where few are of interest; least_share: leave out budgets that are emptier."""
         with opening.speaking(self._engine.url):
             yield from reading.series(self._engine, names, since, least_share)
+
+    def keep_policy(self, policy: Policy) -> None:
+        """Its text, once for each digest."""
+        with opening.speaking(self._engine.url):
+            judgements.keep_policy(self._engine, policy, time.time())
+
+    def policies(self, digests: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The documents that are kept of these digests."""
+        with self._asking() as connection:
+            return judgements.policies_of(connection, sorted(set(digests)))
+
+    def keep_judgement(self, run_id: int, findings: Sequence[FleetFinding]) -> None:
+        """What was found over the fleet in that run, instead of what is kept of it."""
+        with opening.speaking(self._engine.url):
+            judgements.keep(self._engine, run_id, findings)
+
+    def judgement(self, run_id: int) -> list[FleetFinding] | None:
+        """What was found over the fleet in that run; None: nobody judged it."""
+        with self._asking() as connection:
+            return judgements.of_run(connection, run_id)
+
+    def fleet_history(self, until: float) -> Mapping[str, float]:
+        """Fingerprint of each grave finding over the fleet → when the first run that had it started, of those that started no later than ``until``."""
+        with self._asking() as connection:
+            return judgements.history(connection, until)
 
     def document(self, host: str, run_id: int) -> dict[str, Any]:
         """The result, or the attempt, as it was received: hostile text, other than what hosts() gives. Errors: NotKept."""

@@ -94,6 +94,8 @@ audits = Table(
     Column("facts_id", Integer),
     Column("rules_id", Integer),
     Column("detail", LargeBinary),  # packed: audit, measures, summary
+    Column("shape_id", Integer),  # course.Shape; null in rows of before version 0003
+    Column("course", LargeBinary),  # the numbers to it
     Index("ix_audits_host", "host_id", "run_id"),
     Index("ix_audits_content", "content"),
     Index("ix_audits_trend", "run_id", "outcome", "status", "rules_id"),
@@ -119,6 +121,28 @@ documents = Table(
     Column("host_id", Integer, primary_key=True),
     Column("body", LargeBinary, nullable=False),  # zlib of the bytes as received
     ForeignKeyConstraint(["run_id", "host_id"], ["audits.run_id", "audits.host_id"], ondelete="CASCADE", onupdate="CASCADE"),
+)
+
+policies = Table(
+    "policies", metadata,
+    Column("digest", Name, primary_key=True),  # as results and audits.policy have it
+    Column("kept_at", Float(53), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # packed: the document
+)
+
+judgements = Table(
+    "judgements", metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary(16), nullable=False),  # digest of its findings
+)
+
+fleet_findings = Table(
+    "fleet_findings", metadata,
+    Column("run_id", ForeignKey("judgements.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("fingerprint", Name, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # packed: the finding
 )
 
 generation = Table(

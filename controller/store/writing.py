@@ -168,7 +168,7 @@ def _write(connection: Connection, memory: Memory, answers: Sequence[tuple[int, 
             {(each.fingerprint, each.rule): {"fingerprint": each.fingerprint, "rule": each.rule} for each in said})
     bodies = {digest(each.text): each.text for each in said}
     for _run, _host, answer in answers:
-        bodies.update((digest(text), text) for text in (answer.identity, answer.facts, answer.rules) if text is not None)
+        bodies.update((digest(text), text) for text in (answer.identity, answer.facts, answer.rules, answer.shape) if text is not None)
     _number(connection, memory.texts, texts, [texts.c.digest], {key: {"digest": key, "body": body} for key, body in bodies.items()},
             lambda row: {"digest": row["digest"], "body": packed(row["body"])})
 
@@ -182,6 +182,7 @@ def _write(connection: Connection, memory: Memory, answers: Sequence[tuple[int, 
             "boot_id": answer.boot_id, "tasks": answer.tasks, "zombies": answer.zombies, "message": answer.message,
             "next_step": answer.next_step, "sha256": answer.sha256, "content": answer.content, "identity_id": text_id(answer.identity),
             "facts_id": text_id(answer.facts), "rules_id": text_id(answer.rules), "detail": answer.detail,
+            "shape_id": text_id(answer.shape), "course": answer.course,
         } for run, host, answer in answers])
     _insert(connection, findings, [
         {

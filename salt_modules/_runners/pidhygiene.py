@@ -352,7 +352,7 @@ def _document(path):
     except (OSError, UnicodeDecodeError, salt.utils.yaml.YAMLError) as error:
         raise CommandExecutionError("The plan %s cannot be read: %s" % (path, error))
     if isinstance(found, dict):
-        found = {key: value.strftime(_plan.TIME) if hasattr(value, "strftime") else value for key, value in found.items()}
+        found = _plan.with_times_as_text(found)
     try:
         _plan.check(found)
     except _plan.NotAPlan as error:

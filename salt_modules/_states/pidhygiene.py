@@ -345,7 +345,7 @@ def _document(name):
     else:
         with open(name, encoding="utf-8") as stream:
             text = stream.read()
-    return {key: value.strftime(_plan.TIME) if hasattr(value, "strftime") else value for key, value in salt.utils.yaml.safe_load(text).items()}
+    return _plan.with_times_as_text(salt.utils.yaml.safe_load(text))
 
 
 def _plain(value):

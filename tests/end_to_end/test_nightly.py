@@ -30,14 +30,23 @@ def test_systemd_accepts_them(run: Run, tmp_path: Path) -> None:
     assert "pidhygiene-nightly.timer" in run("systemd-analyze", "verify", "--man=no", tmp_path / "pidhygiene-nightly.timer").stderr
 
 
-def test_a_second_run_ends_at_once(run: Run, tmp_path: Path) -> None:
-    (line,) = [line for line in units(run)["pidhygiene-nightly.service"].splitlines() if line.startswith("ExecStart=")]
-    values = {"$OPTIONS": "-e pidhygiene_rules=PH-PID-003", "/var/lib/pidhygiene": str(tmp_path)}
-    for name, value in values.items():
+def started(run: Run, kind: str, folder: Path, news: str = "") -> list[str]:
+    """What systemd would run, in this folder."""
+    (line,) = [line for line in units(run)["pidhygiene-nightly.service"].splitlines() if line.startswith(kind + "=")]
+    for name, value in {"$OPTIONS": "-e pidhygiene_rules=PH-PID-003", "/var/lib/pidhygiene": str(folder), "$NEWS": news}.items():
         line = line.replace(name, value)
-    argv = shlex.split(line.partition("=")[2])
+    return shlex.split(line.partition("=")[2])
+
+
+def test_a_second_run_ends_at_once(run: Run, tmp_path: Path) -> None:
+    argv = started(run, "ExecStart", tmp_path)
     with open(tmp_path / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert run(*argv).returncode == 75
     succeeded(run(*argv, PIDHYGIENE_STORE="fleet.db"))
     assert (tmp_path / "fleet.db").exists() and (tmp_path / "pidhygiene-report/report.html").exists()
+
+    news = started(run, "ExecStopPost", tmp_path, "--format html:news.html")
+    first = succeeded(run(*news, PIDHYGIENE_STORE="fleet.db"))
+    assert "First run: " in first.stdout and (tmp_path / "news.html").exists()
+    assert succeeded(run(*news, PIDHYGIENE_STORE="fleet.db")).stdout == "", "a night whose audit came to nothing tells nothing again"

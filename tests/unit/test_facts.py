@@ -20,8 +20,14 @@ def test_everything_a_fleet_rule_needs_is_there():
     assert facts["units"]["app.service"]["configured"]["LimitNOFILE"] == {"value": "65536", "file": "/etc/systemd/system/app.service"}
     assert facts["identity"]["salt_minion_id"] == "web1"
     assert facts["restarts"] == [{"unit": "app.service", "when": "0 4 * * 6", "randomized": "", "source": "/etc/crontab:1"}]
-    assert facts["time"]["cron"]["lines"][0]["table"] == "/etc/crontab"
+    (line,) = facts["time"]["cron"]["lines"]
+    assert (line["table"], line["when"]) == ("/etc/crontab", "0 4 * * 6") and len(line["hash"]) == len(line["job"]) == 16 and "restart" not in str(line)
     assert {"zone", "cron", "time_daemons"} <= set(facts["time"])
+
+
+def test_a_job_is_known_again_when_its_hour_moves():
+    jobs = [audit(healthy().file("/etc/crontab", "%s root systemctl restart app.service\n" % when))["facts"]["time"]["cron"]["lines"][0] for when in ("0 4 * * 6", "0 12 * * 6")]
+    assert jobs[0]["job"] == jobs[1]["job"] and jobs[0]["hash"] != jobs[1]["hash"]
 
 
 def test_cloned_keys_look_alike_whatever_their_comment():

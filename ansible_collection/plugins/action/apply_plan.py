@@ -11,7 +11,7 @@ import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.pidhygiene.remedies.plan import part_of
+from ..module_utils.pidhygiene.remedies.plan import part_of, with_times_as_text
 
 MODULE = "pidhygiene.host.apply_plan"
 
@@ -80,9 +80,4 @@ def read(path: Path) -> dict[str, Any]:
         raise AnsibleActionFail("The plan %s is no YAML: %s" % (path, error))
     if not isinstance(document, dict):
         raise AnsibleActionFail("%s is no plan: pidhygiene plan writes one." % path)
-    return {key: _text(value) for key, value in document.items()}
-
-
-def _text(value: Any) -> Any:
-    """Times that YAML has made of text are text again."""
-    return value.strftime("%Y-%m-%dT%H:%M:%SZ") if hasattr(value, "strftime") else value
+    return with_times_as_text(document)

@@ -139,22 +139,20 @@ def of_fleet(number, run, hosts=10_000):
     return made
 
 
-def run_of(documents, started=START, by="ops", **changed):
-    """run.json over these documents (name: result, attempt, or None: not recorded), as audit_report writes it."""
+def run_of(documents, digests, started=START, by="ops", **changed):
+    """run.json over these documents (name: result, attempt, or None: not recorded) and the digests of their files, as audit_report writes it."""
     rows = {}
     for name, document in documents.items():
         outcome = folder.NOT_RECORDED if document is None else folder.AUDITED if document["schema"] == folder.RESULT else document["outcome"]
-        rows[name] = {"outcome": outcome, "sha256": "" if document is None else hashlib.sha256(folder._text(document)).hexdigest()}
+        rows[name] = {"outcome": outcome, "sha256": digests.get(name, "")}
     return {"schema": folder.RUN, "started_at": stamp(started), "ended_at": stamp(started + 600), "by": by, "engine_version": "0.1.0",
             "inventory_digest": "sha256:" + fingerprint(*sorted(documents)), "hosts": rows, **changed}
 
 
 def write_folder(place, documents, **run):
     """A report folder as audit.yml leaves it."""
-    for name, document in documents.items():
-        if document is not None:
-            folder.write(place, name, document)
-    folder.write_run(place, run_of(documents, **run))
+    digests = {name: folder.write(place, name, document).sha256 for name, document in documents.items() if document is not None}
+    folder.write_run(place, run_of(documents, digests, **run))
     return place
 
 

@@ -160,7 +160,7 @@ JSON = st.recursive(st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.t
                     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)), max_leaves=6)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_a_host_answers_the_report_is_written(tmp_path, result, a_finding, data):
     document = result(a_finding(waiver=waiver(False), remedy={"state": "reap", "parameters": {}, "disruptive": True}))

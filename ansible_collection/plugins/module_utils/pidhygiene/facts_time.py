@@ -5,7 +5,9 @@
 from typing import Any, Dict, List, Optional, Tuple
 
 from .readers import zone_info
+from .readers.crontab import digest
 from .readers.zone_database import SAME_BYTES
+from .text import shown
 
 FACTS_SOURCES = ("time_zone", "cron", "packages", "clock", "time_sync")
 MARKS_SOURCES = ("time_zone", "clock")
@@ -41,9 +43,10 @@ def time_zone_facts(evidence: Any) -> Dict[str, Any]:
 
 
 def _lines(cron: Any) -> List[Dict[str, str]]:
-    """One row for each job: where it stands and its hash, so that a fleet is compared without anybody's commands."""
+    """One row for each job: where it stands, when it runs, and hashes of the line and of its command, to compare a fleet without anybody's commands."""
     rows = [
-        {"table": table.path, "user": job.user or table.user, "hash": job.digest[:16]} for table in cron.tables for job in table.table.jobs
+        {"table": table.path, "user": job.user or table.user, "hash": job.digest[:16], "when": shown(job.when),
+         "job": digest("", job.user or table.user, job.command)[:16]} for table in cron.tables for job in table.table.jobs
     ]
     return sorted(rows, key=lambda row: (row["table"], row["user"], row["hash"]))[:MOST_LINES]
 

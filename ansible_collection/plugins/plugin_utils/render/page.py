@@ -7,6 +7,7 @@ The template escapes everything (jinja2's autoescape). Documents of hosts are re
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -42,13 +43,18 @@ def write(overview: Overview, path: Path, title: str = "pidhygiene") -> Path:
 
 def parts(overview: Overview, title: str = "pidhygiene") -> Iterator[str]:
     """The page, piece by piece."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     audited = [host for host in overview.ranked_hosts() if host.outcome == AUDITED]
-    yield from template.generate(
+    yield from _template().generate(
         title=title, overview=overview, scope=digest.scope(overview), verdict=digest.verdict(overview), statuses=STATUSES,
         urgent=overview.urgent[:MOST_URGENT], more_urgent=max(0, len(overview.urgent) - MOST_URGENT),
         detailed=audited[:MOST_DETAILED], rest=audited[MOST_DETAILED:], result_of=result_of, counts=_counts, in_force=in_force, parameters=_parameters)
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """Compiled once: that costs more than a small page."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def result_of(host: HostLine) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import datetime
 import pytest
 from controller.fleet import controls, waivers
 from controller.fleet.catalogue import RULES, judge
-from fleet_hosts import NOW, broken, finding, group, having, host, policy
+from fleet_hosts import NOW, broken, finding, group, host, policy
+from pidhygiene import document
 
 TODAY = datetime.date(2026, 11, 28)
 WAIVER = {"justification": "ordered", "owner": "ops", "expires": "2027-03-31", "expired": False}
@@ -50,6 +51,26 @@ def test_an_expired_waiver_is_seen_and_in_force():
     assert taken.expired and taken.in_force and taken.waiver is not None
     (taken,) = rulings(waiver(group="web", expires="2026-11-27"), waiver(group="web", expires="2026-11-28", owner="new"))
     assert not taken.in_force and taken.waiver.owner == "new", "the last day counts, and what holds goes before what has expired"
+
+
+@pytest.mark.parametrize("pattern, waived", [("tyo1.example.org", True), ("*.example.org", True), ("tokyo", False)])
+def test_a_host_is_called_as_it_calls_itself_wherever_it_is_waived(pattern, waived):
+    """By the inventory it is tokyo; for its own findings it only knows its own name, and one waiver means one host."""
+    hosts = [dataclasses.replace(each, host={**each.host, "name": "tyo1.example.org"}) if each.name == "tokyo" else each for each in split_fleet()]
+    made = policy(waivers=[waiver("PH-*", host=pattern)])
+    judged = judge(hosts, made, NOW)
+    rulings = waivers.apply([each for each in judged.findings if each.rule == "PH-FLT-003"], made, judged.groups, TODAY, judged.own_names)
+    assert [each.finding.hosts for each in rulings if not each.in_force] == ([("tokyo",)] if waived else [])
+    own = {"rule": "PH-TZ-001", "subject": {"id": "zone"}}
+    assert (document._waived(own, made.waivers(), "tyo1.example.org", (), "2026-11-28") is not None) is waived
+
+
+def test_who_was_not_audited_is_called_as_the_inventory_does():
+    hosts = [*group(3), broken("alias")]
+    made = policy(waivers=[waiver("PH-FLT-008", host="alias")])
+    judged = judge(hosts, made, NOW)
+    (ruling,) = [each for each in waivers.apply(judged.findings, made, judged.groups, TODAY, judged.own_names) if "alias" in each.finding.hosts]
+    assert ruling.finding.rule == "PH-FLT-008" and not ruling.in_force
 
 
 def test_a_finding_without_a_host_stays():
@@ -111,10 +132,7 @@ def test_the_word_that_is_never_said(word):
     assert word not in controls.sentence(controls.controls(fleet(), policy(**MAPPED), IDS)).lower()
 
 
-def test_figures_over_runs():
-    worse = [having(each, 1, "kernel", "pid_max") for each in group(4)[:3]] + [host("web4", findings=(finding(),))]
-    found = {(each.run, each.control, each.group): each for each in controls.figures([("monday", iter(group(4))), ("tuesday", iter(worse))], policy(**MAPPED), IDS)}
-    assert found["monday", "CIS 5.1", "web"].share == 1.0 and found["tuesday", "CIS 5.1", "web"].share == 0.75
-    assert found["tuesday", "CIS 5.1", ""].hosts["fail"] == 1
-    (only,) = [each for each in controls.figures([("x", [])], policy(controls={"PH-ZMB-001": ["A"]}), IDS)]
-    assert only.share is None
+@pytest.mark.parametrize("hosts, share", [
+    ({"pass": 3, "fail": 1}, 0.75), ({"pass": 1, "unknown": 1, "waived": 1, "not audited": 1}, 0.25), ({"pass": 2, "n/a": 7}, 1.0), ({"n/a": 3}, None), ({}, None)])
+def test_only_a_pass_is_a_pass(hosts, share):
+    assert controls.share(hosts) == share

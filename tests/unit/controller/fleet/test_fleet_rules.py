@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from controller.fleet import causes, quorum, results, schedules, upgrades
+from controller.fleet import results, schedules, upgrades
 from controller.fleet.catalogue import RULES, judge
 from controller.fleet.voters import groups as voters_of
 from fleet_hosts import NOW, broken, finding, group, having, healthy, host, policy, without
@@ -177,6 +177,34 @@ def test_two_hosts_that_run_one_job_at_two_hours():
     assert told.status == "info", "nobody can say which zone is meant"
 
 
+def moving(when, *more):
+    return [{"table": "/var/spool/cron/crontabs/oracle", "user": "oracle", "hash": crontab.digest(each, "oracle", "batch")[:16],
+             "job": crontab.digest("", "oracle", "batch")[:16], "when": each} for each in (when, *more)]
+
+
+@pytest.mark.parametrize("usual, other, told", [
+    ("0 9 * * *", "0 17 * * *", "17:00, elsewhere 09:00"), ("30 1,13 * * mon", "30 7,19 * * MON", "07:30, elsewhere 01:30"), ("@daily", "0 8 * * *", "08:00, elsewhere 00:00"),
+    ("0 9 * * *", "7 9 * * *", ""), ("0 9 * * *", "0 17 * * 1", ""), ("0 * * * *", "5 * * * *", ""), ("0 9 * * *", "0 9,17 * * *", ""), ("0 9 * * *", "@reboot", ""),
+    ("0 9 * * *", "0 99 * * *", ""), ("0 9 * * *", "", "")])
+def test_a_job_that_a_few_hosts_run_some_hours_apart(usual, other, told):
+    hosts = [having(each, moving(usual), *CRON) for each in group(10)] + [having(host("web11"), moving(other) if other else moving(usual, "0 17 * * *"), *CRON)]
+    messages = [each for each in found(hosts, "PH-FLT-003")]
+    assert [(each.status, each.severity, each.hosts) for each in messages] == ([("warn", "MED", ("web11",))] if told else [])
+    assert all(told in each.message and "/var/spool/cron/crontabs/oracle" in each.message for each in messages)
+
+
+def test_a_job_that_moved_with_its_zone_or_in_half_of_the_group_is_none():
+    """Made up for, in a zone of its own; a group that is divided; jobs of which only the line is known."""
+    hosts = [having(each, moving("0 9 * * *"), *CRON) for each in group(10)]
+    split = hosts + [having(host("web11", zone="Asia/Shanghai"), moving("0 16 * * *"), *CRON)]
+    assert [each.status for each in found(split, "PH-FLT-003")] == ["fail"], "the zone, and nothing else"
+    half = hosts[:5] + [having(each, moving("0 17 * * *"), *CRON) for each in group(10)[5:]]
+    assert found(half, "PH-FLT-003") == []
+    older = [{key: value for key, value in moving("0 17 * * *")[0].items() if key not in ("job", "when")}]
+    assert found(hosts + [having(host("web11"), older, *CRON)], "PH-FLT-003") == []
+    assert found(hosts + [having(host("web11"), [{**moving("0 17 * * *")[0], "when": 17, "job": []}], *CRON)], "PH-FLT-003") == []
+
+
 @pytest.mark.parametrize("line", ["17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly",
                                   "25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }"])
 def test_lines_that_a_distribution_ships(line):
@@ -264,10 +292,6 @@ def test_f19_as_the_engine_tells_it():
     told = {each.subject: each for each in found(hosts, "PH-FLT-005")}
     assert set(told) == {"dbus", "elasticsearch"} and all(each.hosts == ("es1", "es2", "es3") for each in told.values())
     assert told["elasticsearch"].remedy["parameters"] == {"units": ["elasticsearch.service"], "batches": [["es1"], ["es2"], ["es3"]]}
-    names = [each.name for each in hosts]
-    assert [bool(quorum.rejected(plan(*names), concurrency, hosts, policy(quorum_groups=ES))) for concurrency in (1, 2, 3)] == [False, True, True]
-    first, second = causes.causes(hosts)[:2]
-    assert len(first.hosts) == len(second.hosts) == 3
 
 
 def test_batches_keep_the_majority():
@@ -289,36 +313,6 @@ def test_the_name_of_what_was_updated(rule, subject, message, package):
 
 
 # -- PH-FLT-006 ---------------------------------------------------------------------------------------------------------
-
-
-def plan(*hosts, unit="elasticsearch.service"):
-    return {"hosts": {name: {"steps": [{"remedy": "restart", "parameters": {"unit": unit}, "disruptive": True}], "left": []} for name in hosts}}
-
-
-def test_a_plan_over_three_masters_goes_host_by_host():
-    gated = policy(quorum_groups=ES)
-    assert quorum.rejected(plan("es1", "es2", "es3"), 1, masters(), gated) == []
-    for concurrency in (2, 3, 50):
-        (told,) = quorum.rejected(plan("es1", "es2", "es3"), concurrency, masters(), gated)
-        assert told.status == "fail" and told.severity == "CRIT" and "only 1 may be down" in told.message and told.rule == "PH-FLT-006"
-    assert quorum.rejected(plan("es1"), 5, masters(), gated) == [], "one step is one host"
-    assert quorum.rejected(plan("es1", "es2", unit="cron.service"), 2, masters(), gated) == []
-
-
-def test_who_is_down_counts():
-    gated = policy(quorum_groups=ES)
-    hosts = masters()[:2] + [broken("es3", ("es-masters", "quorum=3"))]
-    (told,) = quorum.rejected(plan("es1"), 1, hosts, gated)
-    assert "with es3 away none may be down" in told.message
-    assert quorum.rejected(plan("es3"), 1, hosts, gated) == [], "repairing the one that is down only helps"
-    (told,) = quorum.rejected(plan("es1"), 1, masters()[:2], gated)
-    assert "es3 away" in told.message, "a voter that nobody audited"
-
-
-def test_without_a_gate_no_plan_goes():
-    (told,) = quorum.rejected(plan("es1", "es2"), 1, masters(), policy())
-    assert "quorum_groups" in told.message
-    assert quorum.rejected({**plan("es1", "es2"), "quorum": {"es-masters": {}}}, 1, masters(), policy()) == []
 
 
 def test_what_waits_in_a_group():

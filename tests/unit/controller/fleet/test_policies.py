@@ -152,7 +152,7 @@ def test_a_file_that_cannot_be_read(tmp_path, capsys):
     assert main(["policy", "check", str(tmp_path / "none.yml")]) == 1 and "none.yml" in capsys.readouterr().err
     (tmp_path / "bytes.yml").write_bytes(b"\xff\xfe\x00")
     assert main(["policy", "check", str(tmp_path / "bytes.yml")]) == 2
-    (tmp_path / "deep.yml").write_text("[" * 5000)
+    (tmp_path / "deep.yml").write_text("[" * 1000)
     assert main(["policy", "check", str(tmp_path / "deep.yml")]) == 2
     with pytest.raises(policy_file.BadPolicy, match="bytes.yml:1: "):
         policy_file.load(tmp_path / "bytes.yml")

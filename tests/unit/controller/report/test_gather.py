@@ -5,9 +5,11 @@ import dataclasses
 import fleets
 import pytest
 import synthetic
+from controller.fleet import forecast
 from controller.fleet.changes import FIXED, NEW, REGRESSED
-from controller.report import remedy, urgency, wording, zones
+from controller.report import controls, remedy, urgency, wording, zones
 from controller.report.gather import Choice, Wishes, gather
+from controller.report.page import parts
 from controller.report.source import FolderSource
 from controller.store import Store
 
@@ -38,7 +40,7 @@ def test_one_cause_is_one_line(report):
 
 def test_what_changed(report):
     changed = {kind: [(change.rule, change.hosts) for change in report.changes.of(kind)] for kind in (NEW, FIXED, REGRESSED)}
-    assert changed[NEW] == [("PH-OBS-001", ("build00031.example.org",))]
+    assert changed[NEW] == [("PH-FLT-008", ("db00091.example.org",)), ("PH-OBS-001", ("build00031.example.org",))]
     assert changed[FIXED] == [("PH-TZ-001", ("web00021.example.org",))] or changed[FIXED][0][0] == "PH-TZ-001"
     assert changed[REGRESSED] == [("PH-SES-001", ("backup00030.example.org",))]
     assert [each.host for each in report.changes.not_audited] == ["db00091.example.org"]
@@ -140,3 +142,34 @@ def test_zones_by_canonical_name_from_west_to_east(report):
     assert names[0] == "America/New_York" and "PRC" not in names and names[-1] == "Asia/Shanghai"
     assert next(zone for zone in found if zone.name == "Asia/Shanghai").aliases == ("PRC",) and [zone.offset_s for zone in found] == sorted(zone.offset_s for zone in found)
     assert zones.Zone("x", -12600).offset_words == "UTC−03:30"
+
+
+@pytest.fixture
+def leaks(fleet_store, monkeypatch):
+    """The report, had the history of two hosts shown a leak."""
+    rates = {"web00004.example.org": 9.0, "db00009.example.org": 4.0}
+
+    def of_host(samples, now, findings):
+        rate = rates.get(samples[-1].host)
+        return [forecast.Outlook(samples[-1].host, "/usr/sbin/<b>leaky", "leaky.service", forecast.LEAK, "grows", 40, forecast.Rate(rate, 1.0, 20.0, forecast.HISTORY))] if rate else []
+    monkeypatch.setattr(forecast, "of_host", of_host)
+    with Store.open(fleet_store) as store:
+        return gather(store, store.runs()[-1], fleets.NOW, fleets.WISHES)
+
+
+def test_programs_that_leak(leaks):
+    (leaking,) = leaks.leaking
+    assert (leaking.hosts, leaking.per_day, leaking.worst_host) == (("db00009.example.org", "web00004.example.org"), 6.5, "web00004.example.org")
+    page = "".join(parts(leaks))
+    assert 'id="leaking"' in page and "/usr/sbin/&lt;b&gt;leaky" in page
+
+
+def test_shares_of_groups(report):
+    groups, shares = controls.by_group(report, 3)
+    assert len(groups) == 3 and all(len(row) == 3 for row in shares.values())
+    control = next(each for each in report.controls if each.hosts["fail"])
+    place, counts = next((place, control.groups[group]) for place, group in enumerate(groups) if control.groups[group]["fail"])
+    judged = sum(counts.values()) - counts["n/a"]
+    assert shares[control.id][place] == "%.1f %%" % (100 * counts["pass"] / judged)
+    page = "".join(parts(report))
+    assert 'id="by-groups"' in page and 'id="leaking"' not in page and shares[control.id][place] in page

@@ -25,7 +25,7 @@ def of_many(hosts, findings=3):
         def runs(self):
             return [Run(1, "run", "named", synthetic.START, synthetic.START + 60, targeted=hosts)]
 
-        def hosts(self, run_id, names=None):
+        def hosts(self, run_id, names=None, lean=False):
             for number in range(hosts):
                 status = "fail" if number == hosts - 1 else "warn"
                 found = tuple(synthetic.finding(status=status, message="host %d says %d" % (number, each), fingerprint="%016x" % (number * 100 + each)) for each in range(findings))

@@ -32,6 +32,9 @@ def test_a_host_is_what_its_result_says(store):
     assert host.rules == {row["rule"]: row["status"] for row in document["rules"]} and len(host.rules) > 50
     assert (host.name, host.outcome, host.at, host.received, host.status, host.groups) == ("web1", "audited", START, START + 300, "fail", ("site1", "web"))
     assert host.sha256 == hashlib.sha256(json.dumps(document).encode()).hexdigest() == hashlib.sha256(store.raw_document("web1", store.last_run().id)).hexdigest()
+    (_down, lean) = store.hosts(store.last_run().id, lean=True)
+    assert (lean.findings, lean.rules, lean.groups, lean.at, lean.audit) == (host.findings, host.rules, host.groups, host.at, {"policy_digest": host.audit["policy_digest"]})
+    assert not lean.facts and not lean.measures
     assert (down.name, down.outcome, down.status, down.message, down.findings, dict(down.facts)) == ("db1", "unreachable", "unknown", "no route to host", (), {})
 
 

@@ -246,6 +246,13 @@ def evidence(steps: Sequence[Dict[str, Any]], groups: Optional[Mapping[str, Any]
 # -- reading one -----------------------------------------------------------------------------------------------------
 
 
+def with_times_as_text(document: Any) -> Any:
+    """A plan that was read from YAML, which makes times of texts that look like one."""
+    if not isinstance(document, dict):
+        return document
+    return {key: value.strftime(TIME) if hasattr(value, "strftime") else value for key, value in document.items()}
+
+
 def check(document: Any) -> None:
     """Errors: NotAPlan, naming the first mistake by its path."""
     for mistake in _mistakes(document):

@@ -15,6 +15,8 @@ from pidhygiene.host import (
 )
 from pidhygiene.policy import Policy
 
+from proposals import fits
+
 NOW = 1_795_400_000.0  # seconds since the epoch
 UPTIME = 1_000_000.0  # seconds: eleven days
 TICKS = 100
@@ -373,6 +375,8 @@ def judge(host: Host, rule: str, policy: Optional[Dict[str, Any]] = None, previo
     """One rule, through audit()."""
     result = audit(host, Policy(policy), previous, [rule])
     assert result["audit"]["errors"] == []
+    for finding in result["findings"]:
+        fits(finding)
     return Judged(result, rule)
 
 

@@ -252,7 +252,20 @@ def test_a_full_unit_fails(mode):
 def test_zombies_are_told_and_reaped_not_given_room():
     finding = judge(full(SERVICE, 100, 5, 80), "PH-SYS-004").only("warn")
     assert "80 of them are zombies not yet reaped" in finding["message"]
-    assert finding["remedy"]["state"] == "reap"
+    assert finding["remedy"] is None, "their parent is not among the zombies that were seen"
+
+
+def test_the_parent_of_the_most_zombies_is_restarted():
+    host = full(SERVICE, 100, 5, 80)
+    for index in range(80):
+        host.process(2000 + index, 700 if index < 60 else 701, "child", "Z", dead=3000, cgroup=SERVICE)
+    remedy = judge(host, "PH-SYS-004").only("warn")["remedy"]
+    assert (remedy["state"], remedy["parameters"]) == ("reap", {"mode": "restart", "parent": 700, "unit": "web.service"})
+
+
+def test_a_scope_has_no_limit_that_a_remedy_sets():
+    path = "/user.slice/user-500.slice/session-3.scope"
+    assert judge(full(path, 20, 19, 0), "PH-SYS-004").only("fail")["remedy"] is None
 
 
 def test_the_origin_of_the_limit_is_told():
@@ -358,6 +371,7 @@ def test_leftovers_warn():
 def test_leftovers_that_run_twice_fail():
     finding = judge(leaving(same_arguments=True), "PH-SYS-006").only("fail")
     assert finding["severity"] == "HIGH" and "worker now runs twice" in finding["message"]
+    assert finding["remedy"]["parameters"] == {"keep": 700, "end": "600"} and judge(leaving(), "PH-SYS-006").only("warn")["remedy"] is None
 
 
 @pytest.mark.case("PH-SYS-006", "silent")

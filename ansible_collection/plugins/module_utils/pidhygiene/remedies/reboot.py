@@ -22,7 +22,7 @@ from . import judged, logind
 from .files import PutFile
 from .model import OLD, Difference, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
 
-RULES = ("PH-DEL-004", "PH-DEL-005", "PH-DEL-007")
+RULES = ("PH-DEL-004", "PH-DEL-005", "PH-DEL-007", "PH-ZMB-006")
 PRESENT, ABSENT = "present", "absent"
 REBOOT = "reboot"
 OURS = "/run/pidhygiene-reboot.json"

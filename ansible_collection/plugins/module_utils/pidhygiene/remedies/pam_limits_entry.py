@@ -142,7 +142,7 @@ def _stack(evidence: Evidence, service: str) -> Any:
 
 
 def propose(host: Host, given: Dict[str, Any]) -> Proposal:
-    service = service_name(clean("service", given["service"]))
+    service = service_name(clean("service", given["service"], ("/", "..", "%", "'", '"', " ")))
     evidence = gathered(host, SOURCES)
     there = PutFile(PATH, None).before.text is not None
     if given["state"] == ABSENT:

@@ -36,6 +36,7 @@ TIMER = ("LoadState", "ActiveState", "NextElapseUSecRealtime", "NextElapseUSecMo
 BOOTED = "/run/systemd/system"  # sd_booted(3)
 FIXED_DELAY = 247  # first systemd with FixedRandomDelay=
 SPECIAL = ("%", "$", "\\", '"', ";", "`")  # they mean something in a unit file or behind ExecStart=
+CALENDAR_SIGNS = SPECIAL + ("'", "=", "#")
 
 PARAMETERS = (
     Parameter("unit", "text", "The service, as agent.service.", required=True),
@@ -77,7 +78,7 @@ def own_name(unit: str) -> str:
 
 def checked_calendar(host: Host, text: str) -> Tuple[str, calendar_syntax.Calendar, Optional[Any]]:
     """The event with single blanks, read, and its zone if it names one. Errors: Refused for what systemd would not read."""
-    text = " ".join(clean("calendar", text, SPECIAL + ("'", "=", "#")).split())
+    text = " ".join(clean("calendar", text, CALENDAR_SIGNS).split())
     event, word = calendar_syntax.split_zone(text)
     zone = None
     if word[:1].isalpha():
@@ -98,6 +99,8 @@ def _refuse_mistakes(given: Dict[str, Any]) -> None:
     for name in ("owner", "reason"):
         if len(clean(name, given[name], SPECIAL)) > 200:
             raise Refused("%s is longer than 200 characters" % name)
+    for name, signs in (("calendar", CALENDAR_SIGNS), ("take_over", ())):
+        clean(name, (given[name] or "").replace("\t", " "), signs)
     if given["state"] == ABSENT:
         return
     if given["calendar"] and given["interval"]:

@@ -456,6 +456,10 @@ def test_cron_lines_that_restart_are_listed():
     message = judge(host, "PH-SYS-007").only("info")["message"]
     assert message.startswith("/etc/cron.d/ralus:1 every 7.0 d restarts VRTSralus.init.service on schedule")
     assert judge(host, "PH-SYS-007", {"restarts": {"owned": ["VRTSralus*"]}}).status == "pass"
+    without = SimulatedHost().file("/etc/cron.d/ralus", "0 14 * * 6 root /etc/init.d/VRTSralus.init restart\n")
+    without.process(400, 1, "cron", exe="/usr/sbin/cron", cgroup="/")
+    judged = judge(without, "PH-SYS-007")
+    assert "/etc/cron.d/ralus:1" in judged.only("info")["message"] and judged.row["not_applicable"] == ["systemd does not run here"]
 
 
 def test_a_timer_of_the_remedy_is_chosen_by_whoever_it_names():

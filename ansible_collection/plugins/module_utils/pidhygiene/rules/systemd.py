@@ -582,6 +582,7 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
     units = evidence.units
     if not units.manager.present:
         yield NotApplicable(NO_SYSTEMD)
+        yield from _scheduled(evidence, policy)
         return
     if units.gaps:
         yield Unknown(units.gaps)
@@ -597,6 +598,10 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield Passed()  # a getty ends with every logout
         else:
             yield _restarted(unit, before, policy)
+    yield from _scheduled(evidence, policy)
+
+
+def _scheduled(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for restart in restarts.scheduled(evidence):
         if not restart.owner and not _owned(restart.service, policy):
             yield _inventory(evidence, restart)

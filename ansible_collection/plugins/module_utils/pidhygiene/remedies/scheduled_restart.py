@@ -269,9 +269,9 @@ def _by_cron(host: Host, evidence: Any, given: Dict[str, Any]) -> Proposal:
     texts = _texts(evidence)
     if given["state"] == ABSENT:
         table = cron_restart.file_for(host, evidence, unit, None)
-        steps = [table] if table.needed else []
         given_back = {path: cron_lines.given_back(text, unit) for path, text in sorted(texts.items())}
-        return Proposal(tuple(steps + [_crontab(path, texts[path], back) for path, back in given_back.items() if back != texts[path]]))
+        steps.extend(_crontab(path, texts[path], back) for path, back in given_back.items() if back != texts[path])
+        return Proposal(tuple(steps + ([table] if table.needed else [])))  # in this order: at no moment is nobody left to restart it
     refuse_protected(unit, given["restart_protected"], "restart it in a window of its own")
     script = cron_restart.script_of(host, unit)
     line = _taken_over(evidence, given, texts)

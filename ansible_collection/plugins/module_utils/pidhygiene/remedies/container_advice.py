@@ -22,7 +22,8 @@ KUBERNETES = {
 SETTINGS: Dict[str, Dict[str, Tuple[str, ...]]] = {
     "docker": {
         INIT: ("docker run --init", "compose: init: true", 'all containers: "init": true in /etc/docker/daemon.json'),
-        TASKS: ("at once: docker update --pids-limit {tasks} {id}", "docker run --pids-limit {tasks}", "compose: pids_limit: {tasks}, or deploy.resources.limits.pids: {tasks} (both alike where both stand)"),
+        TASKS: ("at once: docker update --pids-limit {tasks} {id}", "docker run --pids-limit {tasks}",
+                "compose: pids_limit: {tasks}, or deploy.resources.limits.pids: {tasks} (both alike where both stand)"),
         STOP: ("docker run --init, or --stop-signal SIGQUIT, or --stop-timeout 60", "compose: init: true, stop_signal: SIGQUIT, stop_grace_period: 60s"),
     },
     "podman": {

@@ -17,6 +17,7 @@ from pidhygiene.host import (
 from pidhygiene.policy import Policy
 
 from denied import never_passes
+from proposals import fits
 
 NOW = 1_795_400_000.0  # seconds since the epoch
 UPTIME = 1_000_000.0  # seconds: eleven days
@@ -387,6 +388,8 @@ def judge(host: Host, rule: str, policy: Optional[Dict[str, Any]] = None, previo
     assert result["audit"]["errors"] == []
     if any(finding["status"] in ("warn", "fail") for finding in result["findings"]):
         never_passes(before, rule, Policy(policy), previous)
+    for finding in result["findings"]:
+        fits(finding)
     return Judged(result, rule)
 
 

@@ -38,6 +38,26 @@ def test_at_most_200_findings_of_a_rule_and_the_rest_counted():
     assert result["rules"][0]["omitted"] == 30 and result["rules"][0]["counts"]["fail"] == 230
 
 
+def test_no_user_pushes_out_what_is_of_the_system():
+    @rule("PH-LIM-001", "x", "HIGH", "x", ())
+    def told(evidence, policy):
+        for number in range(300):
+            yield Finding("fail", "CRIT", Subject("unit", "user@1000.service/app.slice/%d.service" % number), "x")
+            yield Finding("fail", "CRIT", Subject("job", "/var/spool/cron/crontabs/eve:%d (x)" % number), "x")
+        for number in range(30):
+            yield Finding("warn", "MED", Subject("unit", "%d.service" % number), "x")
+            yield Finding("warn", "MED", Subject("job", "/var/spool/cron/crontabs/root:%d (x)" % number), "x")
+        yield Finding("warn", "MED", Subject("unit", "user@1001.service/app.slice/x.service"), "x")
+
+    host = SimulatedHost()
+    evidence = auditing.gather(host, ())
+    document_ = document.build(host, evidence, Policy(), [auditing.judge(told, evidence, Policy(), [])], [], ())
+    ids = [finding["subject"]["id"] for finding in document_["findings"]]
+    assert len([name for name in ids if name.startswith("user@1000")]) == len([name for name in ids if "/eve:" in name]) == document.MOST_OF_A_USER
+    assert len(ids) == 101 and "user@1001.service/app.slice/x.service" in ids and document_["rules"][0]["omitted"] == 560
+    assert [finding["status"] for finding in document_["findings"]] == ["fail"] * 40 + ["warn"] * 61
+
+
 def test_a_bad_host_stays_below_200_kib():
     assert len(json.dumps(audit(many_users(400)), sort_keys=True)) <= 200 * 1024
 

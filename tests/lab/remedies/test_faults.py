@@ -10,6 +10,9 @@ import pytest
 
 from ..auditing import PLACE, install
 from ..host import LabHost
+from .test_cron_restart import SCRIPT, TABLE
+from .test_pam_limits_entry import FILES, LOSE
+from .test_sessions import LEAK
 
 APPLY = """
 import json, sys
@@ -161,3 +164,102 @@ def test_a_unit_that_hangs_at_its_start_is_rolled_back(host) -> None:
     assert time.monotonic() - began < 300
     assert said.startswith("Failed old") and "d.service did not come back" in said and drop_in(host) == "", said
     assert host.run(["systemctl", "is-active", "d.service"]).stdout.strip() == "active"
+
+
+# -- the other remedies that write ------------------------------------------------------------------------------------
+
+ZONE = {"name": "Asia/Tokyo"}
+CRON = {"unit": "agent.service", "owner": "backup team", "take_over": "/var/spool/cron/crontabs/root:2"}
+LINE = {"domain": "app", "type": "-", "item": "core", "value": "4711"}
+WRITERS = {
+    "time_zone": ZONE, "scheduled_restart": {"unit": "d.service", "calendar": "daily"}, "pam_limits_line": LINE, "unit_limits": {"unit": "d.service", "limits": {"tasks": "99"}},
+    "kernel_limits": {"values": {"kernel.pid_max": 65536}}, "pam_limits_entry": {"service": "sshd"},
+}
+READ_ONLY = ("unshare", "--mount", "sh", "-c", 'for i in /etc /usr; do mount --bind $i $i; mount -o remount,ro,bind $i; done; exec "$@"', "x")
+NO_SYSTEMD = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /run; exec "$@"', "x")
+CONTENT = ("find /etc /var/spool/cron /usr/share/pam-configs -printf '%p %l %m %U\\n' | sort; "
+           "md5sum /etc/timezone /etc/pam.d/common-* /var/spool/cron/crontabs/root; readlink /etc/localtime")
+
+
+def apply(host: LabHost, remedy: str, given: dict[str, object], *before: str) -> str:
+    return host.run([*before, "env", f"PYTHONPATH={PLACE}", "PYTHONDONTWRITEBYTECODE=1", "python3", "/opt/apply.py", remedy, json.dumps(given)], check=False).stdout
+
+
+def killing(call: str, number: int) -> tuple[str, ...]:
+    return ("strace", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}")
+
+
+def failing(number: int) -> tuple[str, ...]:
+    """The disk turns out to be full when what was written shall stay."""
+    return ("strace", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", f"inject=fsync:error=ENOSPC:when={number}")
+
+
+@pytest.fixture
+def writers(host) -> LabHost:
+    host.shell(f"useradd app; {LOSE}; install -m 600 /dev/null /var/spool/cron/crontabs/root")
+    host.write("/var/spool/cron/crontabs/root", TABLE, 0o600)
+    host.write("/etc/init.d/agent", SCRIPT, 0o755)
+    return host
+
+
+def test_no_remedy_leaves_anything_on_a_disk_that_takes_nothing(writers) -> None:
+    host = writers
+    old = host.shell(CONTENT)
+    for remedy, given in WRITERS.items():
+        said = apply(host, remedy, given, *READ_ONLY)
+        assert said.startswith("Failed old") and "the old state is back" in said and host.shell(CONTENT) == old, (remedy, said)
+    for remedy in ("time_zone", "scheduled_restart"):
+        for number in range(1, 10):
+            said = apply(host, remedy, WRITERS[remedy], *failing(number))
+            if said == "changed\n":
+                break
+            assert said.startswith("Failed old") and host.shell(CONTENT) == old, (remedy, number, said)
+        assert number > 2 and host.shell(CONTENT) != old, (remedy, number)
+        back = {"name": "Etc/UTC"} if remedy == "time_zone" else {"unit": "d.service", "state": "absent"}
+        assert apply(host, remedy, back) == "changed\n"
+        old = host.shell(CONTENT)
+
+
+def test_a_killed_run_is_finished_by_the_next_one(writers) -> None:
+    """Whatever the last one had written."""
+    host = writers
+    places = [("rename", 1), ("rename", 2), ("symlink", 1)]
+    for call, number in places:
+        apply(host, "time_zone", ZONE, *killing(call, number))
+        assert host.shell("readlink /etc/localtime; cat /etc/timezone").split()[1] in ("Etc/UTC", "Asia/Tokyo")
+        assert apply(host, "time_zone", ZONE) == "changed\n" and host.shell("readlink /etc/localtime; cat /etc/timezone").count("Asia/Tokyo") == 2
+        assert apply(host, "time_zone", {"name": "Etc/UTC"}) == "changed\n"
+
+    table, own = "/var/spool/cron/crontabs/root", "/etc/cron.d/pidhygiene-restart-agent"
+    seen = set()
+    for call, number in (("rename", 1), ("rename", 2), ("unlink", 2)):
+        for given, wanted in ((CRON, (False, True)), ({"unit": "agent.service", "state": "absent"}, (True, False))):
+            apply(host, "scheduled_restart", given, *NO_SYSTEMD, *killing(call, number))
+            now = ("\n0 14" in host.read(table), host.run(["test", "-e", own], check=False).returncode == 0)
+            seen.add(now)
+            assert any(now), "somebody still restarts it"
+            assert apply(host, "scheduled_restart", given, *NO_SYSTEMD) in ("changed\n", "same\n")
+            assert ("\n0 14" in host.read(table), host.run(["test", "-e", own], check=False).returncode == 0) == wanted
+    assert (True, True) in seen and host.read(table) == TABLE
+
+    files = host.shell(FILES)
+    for call in ("rename", "vfork"):
+        assert apply(host, "pam_limits_entry", {"service": "sshd"}, *killing(call, 1)) == ""
+        assert apply(host, "pam_limits_entry", {"service": "sshd"}) == "changed\n" and host.shell("grep -l pam_limits /etc/pam.d/common-session")
+        assert apply(host, "pam_limits_entry", {"service": "sshd", "state": "absent"}) == "changed\n" and host.shell(FILES) == files
+    assert host.shell("find /etc /var/spool/cron /usr/share/pam-configs -name '*.pidhygiene-new'") == ""
+
+
+def test_sessions_killed_between_two_messages(host) -> None:
+    """What logind and systemd were told is not told again."""
+    host.push(LEAK, "/root/leaking_sessions.py")
+    logind = host.pid_of("systemd-logind")
+    host.run(["python3", "/root/leaking_sessions.py", "3"])
+    assert apply(host, "sessions", {}, "strace", "-qq", "-o", "/tmp/trace", "-e", "trace=sendto") == "changed\n"
+    messages = int(host.shell("wc -l < /tmp/trace"))
+    for number in (messages // 2, messages - 2):
+        host.run(["python3", "/root/leaking_sessions.py", "3"])
+        assert apply(host, "sessions", {}, *killing("sendto", number)) == ""
+        assert apply(host, "sessions", {}) in ("changed\n", "same\n")
+        assert "STATE=closing" not in host.shell("cat /run/systemd/sessions/[!.]*[!f] 2>/dev/null || true")
+    assert messages > 10 and host.pid_of("systemd-logind") == logind

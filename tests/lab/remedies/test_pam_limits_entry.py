@@ -41,7 +41,11 @@ def test_logins_get_their_limits_again(door: Door) -> None:
     applied = door.apply("pam_limits_entry", other_way_in=True, **remedy["parameters"])
     assert applied.ok and applied.changed and limit(host) == "777", applied
     assert "/etc/pam.d/sshd" not in str(of_rule(check(host), "PH-LIM-009"))
+    before = everything(host)
     assert "changed=False" in answers(host, "pam_limits_entry", [remedy["parameters"]])[0]
+    unchanged(host, before)
+    host.reboot()
+    assert "/etc/pam.d/sshd" not in str(of_rule(check(host), "PH-LIM-009")) and limit(host) == "777"
     assert door.apply("pam_limits_entry", other_way_in=True, state="absent", **remedy["parameters"]).changed
     assert host.shell(FILES) == files and limit(host) != "777"
 
@@ -57,10 +61,11 @@ def test_nobody_is_locked_out(new_host, suite: str) -> None:
     assert lost == "Failed: a session of sshd for app can no longer be opened with it; the old state is back", lost
     assert host.shell(FILES) == files and limit(host), "the user still gets in"
     host.run(["rm", "/etc/security/limits.d/x.conf"])
-    done = answers(host, "pam_limits_entry", [{"service": "sshd"}])
-    assert done[0].startswith("done: Report(changed=True") and limit(host) == "777", done
-    done = answers(host, "pam_limits_entry", [{"service": "sshd", "state": "absent"}])
-    assert done[0].startswith("done: Report(changed=True") and limit(host) != "777" and host.shell(FILES) == files, done
+    if suite != "bookworm":  # which has been told above, through the doors
+        done = answers(host, "pam_limits_entry", [{"service": "sshd"}])
+        assert done[0].startswith("done: Report(changed=True") and limit(host) == "777", done
+        done = answers(host, "pam_limits_entry", [{"service": "sshd", "state": "absent"}])
+        assert done[0].startswith("done: Report(changed=True") and limit(host) != "777" and host.shell(FILES) == files, done
     host.shell("sed -i '1i # by hand' /etc/pam.d/su && sed -i '/pam_limits/d; /common-session/d' /etc/pam.d/su")
     said = answers(host, "pam_limits_entry", [{"service": "su"}, {"service": "no-such"}, {"service": "sshd\n"}])
     assert all(each.startswith("Refused") for each in said) and 'add "session required pam_limits.so" to it' in said[0], said

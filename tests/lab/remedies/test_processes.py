@@ -9,6 +9,7 @@ from ..test_kernel_oddities import TRACED, running
 from ..test_supervised_trees import minions, supervise, wait_for_minions
 from .doors import Door, answers, everything, unchanged
 
+RESTARTED = ("PH-DEL-001", "PH-DEL-002", "PH-DEL-003")
 LEAK = Path(__file__).parents[1] / "leaking_agent.py"
 
 
@@ -63,8 +64,10 @@ def test_zombies_go_with_their_parent(door: Door) -> None:
     applied = door.apply("reap", **remedy["parameters"])
     assert applied.ok and applied.changed, applied
     assert host.pid_of("backup") != pid and bad(door, "PH-ZMB-001") == []
+    before = everything(host)
     again = door.apply("reap", **remedy["parameters"])
     assert again.ok and not again.changed, again
+    unchanged(host, before)
 
 
 def test_zombies_of_a_stopped_parent_and_of_a_tracer(door: Door) -> None:
@@ -117,7 +120,9 @@ def test_the_leaked_tree_ends_and_the_managed_one_stays(door: Door) -> None:
     assert applied.ok and applied.changed, applied
     assert sorted(minions(host)) == sorted(second)
     assert not [finding for finding in of_rule(check(host), "PH-ORP-001") if finding["subject"]["id"].startswith("salt-minion")]
+    before = everything(host)
     assert not door.apply("dedupe", **remedy["parameters"]).changed
+    unchanged(host, before)
 
 
 def test_programs_that_were_replaced(door: Door) -> None:
@@ -138,8 +143,15 @@ def test_programs_that_were_replaced(door: Door) -> None:
     refused = door.apply("restart", unit="dbus.service", restart_protected=True)
     assert not refused.ok and "schedule a reboot" in refused.message, refused
     unchanged(host, before)
+    assert "worker" in str(bad(door, *RESTARTED))
+    looked = door.look("restart", unit="worker.service")
+    assert looked.ok and list(looked.differences) == ["processes of worker.service"], looked
+    unchanged(host, before)
     applied = door.apply("restart", unit="worker.service")
-    assert applied.ok and applied.changed, applied
+    assert applied.ok and applied.differences == looked.differences and "worker" not in str(bad(door, *RESTARTED)), applied
+    before = everything(host)
+    assert "changed=False" in answers(host, "restart", [{"unit": "worker.service"}])[0]
+    unchanged(host, before)
     assert (host.pid_of("dbus"), host.pid_of("systemd-logind")) == (bus, logind) and host.pid_of("worker") != worker
     host.write("/etc/systemd/system/worker.service.d/x.conf", "[Service]\nTasksMax=77\n")
     reloaded = door.apply("restart", how="daemon-reload")

@@ -14,6 +14,8 @@ from .test_plan import playbook
 
 LIMITS = "/etc/security/limits.d/zz-pidhygiene.conf"
 DROP_IN = "/etc/systemd/system/ssh.service.d/zz-pidhygiene.conf"
+AT_BOOT = "/etc/systemd/system/pidhygiene-revert-at-boot.service"
+LEFT = "find /etc /run -xdev -name 'pidhygiene-revert*' -o -name '*.pidhygiene-old'"
 FOR_ROOT = {"remedy": "pam_limits_line", "parameters": {"domain": "root", "type": "-", "item": "core", "value": "4711"}, "disruptive": False, "because": []}
 OF_SSHD = {"remedy": "unit_limits", "parameters": {"unit": "ssh.service", "limits": {"core": "0"}, "restart_protected": True}, "disruptive": True, "because": []}
 
@@ -47,12 +49,18 @@ def test_it_stays_when_a_new_login_works_and_goes_when_none_does(door: Door, tmp
         armed = door.apply("plan_applied", plan=document, host=host.name, revert_after=3)
         assert armed.ok and "call pidhygiene.login_confirmed" in armed.message and "root - core 4711" in str(armed.differences), armed
         wait_until_gone(door, LIMITS)
+        armed = door.apply("plan_applied", plan=document, host=host.name, revert_after=600)
+        assert armed.ok and armed.changed and there(door, LIMITS) and there(door, AT_BOOT), armed
+        host.reboot()  # the timer is gone, and the boot has taken it back
+        assert not there(door, LIMITS) and host.shell(LEFT) == "" and host.failed_units() == []
+        written(door, tmp_path, FOR_ROOT)
+        document = json.loads((tmp_path / "plan.yml").read_text())
         again = door.apply("plan_applied", plan=document, host=host.name, revert_after=600)
         assert again.ok and again.changed, again
         host.ssh("true")
         said = host.run(["python3", "-c", SALT_CALL, "--local", "-c", SALT_CONFIG, "-m", ADAPTERS, "--out", "json", "pidhygiene.login_confirmed"], timeout=300).stdout
         assert json.loads(said[said.index("{"):])["local"] == [LIMITS]
-        assert "root - core 4711" in host.read(LIMITS) and not there(door, "/run/pidhygiene-revert.json")
+        assert "root - core 4711" in host.read(LIMITS) and not there(door, "/run/pidhygiene-revert.json") and host.shell(LEFT) == ""
         return
     kept = playbook(tmp_path, host, "remediate.yml", "-e", written(door, tmp_path, FOR_ROOT))
     assert kept.returncode == 0 and "changed=1" in kept.stdout, kept.stdout + kept.stderr
@@ -67,3 +75,4 @@ def test_it_stays_when_a_new_login_works_and_goes_when_none_does(door: Door, tmp
     wait_until_gone(door, DROP_IN)
     assert host.shell("systemctl show -P LimitCORE ssh; systemctl is-active ssh") == "infinity\nactive" and host.failed_units() == []
     assert "root - core 4711" in host.read(LIMITS), "what was confirmed before stays"
+    assert host.shell(LEFT) == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..auditing import check, of_rule, only
-from .doors import Door, everything, unchanged
+from .doors import Door, answers, everything, unchanged
 
 SERVICE = "[Service]\nUser=oracle\nExecStart=/usr/bin/sleep 1000000\n[Install]\nWantedBy=multi-user.target\n"
 PROMISE = "oracle - nofile 4321\n"
@@ -76,23 +76,28 @@ def test_what_does_harm_is_refused_and_changes_nothing(door: Door) -> None:
     host.run(["systemctl", "daemon-reload"])
     host.run(["systemctl", "start", "other.service"])
     before = everything(host)
-    for parameters, words in (
+    cases = (
         ({"unit": "db.service", "limits": {"nofile": "2000000"}}, "above fs.nr_open"),
         ({"unit": "db.service", "limits": {"core": "unlimited"}}, "systemd spells it infinity"),
         ({"unit": "db.service", "limits": {"nproc": "16k"}}, "suffix"),
         ({"unit": "db.service", "limits": {"nofile": "9:8"}}, "soft limit above the hard one"),
         ({"unit": "db.service", "limits": {"tasks": "1"}}, "less than twice"),
         ({"unit": "nobody-knows-me.service", "limits": {"nofile": "100"}}, "there is no unit"),
-        ({"unit": "../../passwd.service", "limits": {"nofile": "100"}}, "must not hold"),
-        ({"unit": "a\nb.service", "limits": {"nofile": "100"}}, "control character"),
-        ({"unit": "a\x1b[31m.service", "limits": {"nofile": "100"}}, "control character"),
-        ({"unit": "db.service", "limits": {"nofile": "100\nExecStart=/bin/false"}}, "control character"),
-        ({"unit": "db.service", "limits": {"no'file": "100"}}, "there is no limit"),
-        ({"unit": "salt-minion.service", "kill_mode": "mixed"}, "its own upgrade|upgrade that a minion"),
+        ({"unit": "salt-minion.service", "kill_mode": "mixed"}, "upgrade that a minion"),
         ({"unit": "ssh.service", "limits": {"core": "0"}}, "restart_protected"),
+    )
+    for (parameters, words), said in zip(cases, answers(host, "unit_limits", [given for given, _words in cases]), strict=True):
+        assert said.startswith("Refused") and words in said, (parameters, said)
+    for remedy, parameters, words in (  # one of each kind, as it comes through the door
+        ("unit_limits", {"unit": "../../passwd.service", "limits": {"nofile": "100"}}, "must not hold"),
+        ("unit_limits", {"unit": "a%n.service", "limits": {"nofile": "100"}}, "must not hold"),
+        ("unit_limits", {"unit": "a\x1b[31m.service", "limits": {"nofile": "100"}}, "control character"),
+        ("unit_limits", {"unit": "db.service", "limits": {"nofile": "100\nExecStart=/bin/false"}}, "control character"),
+        ("pam_limits_line", {"domain": "or'acle", "type": "-", "item": "nofile", "value": "100"}, "must not hold"),
+        ("scheduled_restart", {"unit": "db.service", "calendar": "daily\nExecStart=/bin/false"}, "control character"),
     ):
-        answer = door.apply("unit_limits", **parameters)
-        assert not answer.ok and any(word in answer.message for word in words.split("|")), (parameters, answer)
+        answer = door.apply(remedy, **parameters)
+        assert not answer.ok and words in answer.message and "\x1b" not in answer.message, (parameters, answer)
     unchanged(host, before)
     host.write("/etc/systemd/system/other.service", SERVICE.replace("[Install]", "LimitCORE=5\n[Install]"))
     pending = door.apply("unit_limits", unit="db.service", limits={"core": "0"})

@@ -27,7 +27,8 @@ def systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         told["started"].append((dict((each[0], each[2]) for each in given), dict((each[0], each[2]) for each in others)))
         told["active"] = not told.get("deaf")
 
-    monkeypatch.setattr(revert, "STATE", str(tmp_path / "state.json"))
+    for name in ("STATE", "AT_BOOT", "WANTED"):
+        monkeypatch.setattr(revert, name, str(tmp_path / name))
     monkeypatch.setattr(revert, "start_transient", start)
     monkeypatch.setattr(manager, "settled", lambda unit: UP if told["active"] and unit.endswith(".timer") else DOWN)
     monkeypatch.setattr(manager, "job", lambda verb, unit: told.update(active=False))
@@ -146,3 +147,22 @@ def test_the_call_is_aligned_as_the_bus_wants_it(monkeypatch: pytest.MonkeyPatch
     place = 24  # behind the end of "fail" and its padding
     (length,) = struct.unpack_from("<I", body, place)
     assert body[place + 8:place + 24] == struct.pack("<I", 11) + b"OnActiveSec\0" and struct.unpack_from("<Q", body, place + 8 + length - 8) == (5,)
+
+
+def test_the_next_boot_takes_back_what_waits(systemd: dict[str, Any], tmp_path: Path) -> None:
+    old = tmp_path / "a\\x2db.conf"
+    old.write_text("before")
+    steps = [PutFile(str(old), "after")]
+    assert revert.arm("unit_limits", {"unit": "ssh.service"}, steps, 300)
+    text = Path(revert.AT_BOOT).read_text()
+    assert "ConditionPathExists=!%s\n" % revert.STATE in text and Path(revert.WANTED).readlink() == Path(revert.AT_BOOT)
+    moved = str(old).replace("\\", "\\\\")
+    assert 'ExecStart=-"/bin/mv" "-f" "-T" "--" "%s.pidhygiene-old" "%s"\n' % (moved, moved) in text
+    assert "daemon-reload" in text and "try-restart" not in text, "it is started later"
+    revert.keep()
+    assert not Path(revert.AT_BOOT).exists() and not Path(revert.WANTED).is_symlink()
+
+
+@pytest.mark.parametrize(("word", "text"), [("a b", '"a b"'), ("a%n$x", '"a%%n$$x"'), ('a"b\\', '"a\\"b\\\\"')])
+def test_words_of_a_command_line(word: str, text: str) -> None:
+    assert revert.quoted(word) == text

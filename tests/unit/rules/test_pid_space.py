@@ -179,8 +179,9 @@ def test_rejections_since_the_last_audit():
     host = rejecting(7)
     finding = judge(host, "PH-PID-005", previous=marks(host, refused={})).only("fail")
     assert "refused 7 forks since the last audit in /system.slice/app.service (/system.slice/app.service allows 50)" in finding["message"]
+    assert finding["remedy"]["parameters"] == {"unit": "app.service", "tasks": 100}
     pod = rejecting(7, "/kubepods.slice/pod1.slice/cri-1.scope")
-    assert judge(pod, "PH-PID-005", previous=marks(pod)).only("warn")
+    assert judge(pod, "PH-PID-005", previous=marks(pod)).only("warn")["remedy"] is None
 
 
 @pytest.mark.case("PH-PID-005", "silent")

@@ -134,12 +134,15 @@ def with_cron(jobs, debian=True, pam=True, leaks=0):
 
 @pytest.mark.case("PH-SES-003", "fires")
 def test_many_jobs_with_a_session_each_warn():
-    assert "about 600 jobs an hour" in judge(with_cron(10, debian=False), "PH-SES-003").only("warn")["message"]
+    finding = judge(with_cron(10, debian=False), "PH-SES-003").only("warn")
+    assert "about 600 jobs an hour" in finding["message"] and finding["remedy"] is None, "a stack is edited by people"
 
 
 @pytest.mark.case("PH-SES-003", "fires")
 def test_real_leaks_of_cron_warn_whatever_its_rate():
-    assert "15 sessions of it never ended" in judge(with_cron(1, debian=False, leaks=15), "PH-SES-003").only("warn")["message"]
+    finding = judge(with_cron(1, debian=False, leaks=15), "PH-SES-003").only("warn")
+    assert "15 sessions of it never ended" in finding["message"]
+    assert (finding["remedy"]["state"], finding["remedy"]["parameters"]) == ("sessions", {"end": "leaked"})
 
 
 def test_on_debian_its_presence_is_information():

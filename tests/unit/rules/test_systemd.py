@@ -252,7 +252,20 @@ def test_a_full_unit_fails(mode):
 def test_zombies_are_told_and_reaped_not_given_room():
     finding = judge(full(SERVICE, 100, 5, 80), "PH-SYS-004").only("warn")
     assert "80 of them are zombies not yet reaped" in finding["message"]
-    assert finding["remedy"]["state"] == "reap"
+    assert finding["remedy"] is None, "their parent is not among the zombies that were seen"
+
+
+def test_the_parent_of_the_most_zombies_is_restarted():
+    host = full(SERVICE, 100, 5, 80)
+    for index in range(80):
+        host.process(2000 + index, 700 if index < 60 else 701, "child", "Z", dead=3000, cgroup=SERVICE)
+    remedy = judge(host, "PH-SYS-004").only("warn")["remedy"]
+    assert (remedy["state"], remedy["parameters"]) == ("reap", {"mode": "restart", "parent": 700, "unit": "web.service"})
+
+
+def test_a_scope_has_no_limit_that_a_remedy_sets():
+    path = "/user.slice/user-500.slice/session-3.scope"
+    assert judge(full(path, 20, 19, 0), "PH-SYS-004").only("fail")["remedy"] is None
 
 
 def test_the_origin_of_the_limit_is_told():
@@ -358,6 +371,7 @@ def test_leftovers_warn():
 def test_leftovers_that_run_twice_fail():
     finding = judge(leaving(same_arguments=True), "PH-SYS-006").only("fail")
     assert finding["severity"] == "HIGH" and "worker now runs twice" in finding["message"]
+    assert finding["remedy"]["parameters"] == {"keep": 700, "end": "600"} and judge(leaving(), "PH-SYS-006").only("warn")["remedy"] is None
 
 
 @pytest.mark.case("PH-SYS-006", "silent")
@@ -442,6 +456,10 @@ def test_cron_lines_that_restart_are_listed():
     message = judge(host, "PH-SYS-007").only("info")["message"]
     assert message.startswith("/etc/cron.d/ralus:1 every 7.0 d restarts VRTSralus.init.service on schedule")
     assert judge(host, "PH-SYS-007", {"restarts": {"owned": ["VRTSralus*"]}}).status == "pass"
+    without = SimulatedHost().file("/etc/cron.d/ralus", "0 14 * * 6 root /etc/init.d/VRTSralus.init restart\n")
+    without.process(400, 1, "cron", exe="/usr/sbin/cron", cgroup="/")
+    judged = judge(without, "PH-SYS-007")
+    assert "/etc/cron.d/ralus:1" in judged.only("info")["message"] and judged.row["not_applicable"] == ["systemd does not run here"]
 
 
 def test_a_timer_of_the_remedy_is_chosen_by_whoever_it_names():

@@ -524,7 +524,10 @@ def test_daemons_older_than_the_zone():
     host.process(700, 1, "rsyslogd", start=900_000).process(701, 1, "mysqld", start=900_000).process(702, 1, "java", start=3600)
     finding = judge(host, "PH-TZ-007").only("warn")
     assert "MySQL (701), rsyslog (700) were started before the zone changed" in finding["message"]
-    assert "Java" not in finding["message"]
+    assert "Java" not in finding["message"] and finding["remedy"]["parameters"] == {"units": ["prog.service"]}
+    for pid, unit in ((700, "rsyslog.service"), (701, "mysql.service")):
+        host.files["/proc/%d/cgroup" % pid] = b"0::/system.slice/%s\n" % unit.encode()
+    assert judge(host, "PH-TZ-007").only("warn")["remedy"]["parameters"] == {"units": ["mysql.service", "rsyslog.service"]}
 
 
 @pytest.mark.case("PH-TZ-007", "silent")

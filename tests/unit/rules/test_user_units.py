@@ -50,9 +50,11 @@ def test_open_files_name_the_users_unit():
 
 def test_a_full_users_unit_is_not_the_systems_unit_of_that_name():
     found = host().group(WEB, 100, 97).unit("web.service", TasksMax=5000, ControlGroup="/system.slice/web.service")
+    for pid in range(900, 980):
+        found.process(pid, 700, "worker", uid=500, cgroup=WEB)
     finding = judge(found, "PH-SYS-004").only("fail")
     assert finding["subject"]["id"] == LABEL and "web.service of user oracle has 97 tasks of 100 allowed" in finding["message"]
-    assert finding["remedy"]["parameters"]["user"] == "oracle"
+    assert finding["remedy"]["parameters"] == {"unit": "web.service", "user": "oracle", "tasks": 200}
 
 
 def test_a_replaced_program_of_a_users_unit():

@@ -27,6 +27,12 @@ def test_many_zombies_of_one_parent():
     assert finding["remedy"]["parameters"]["unit"] == "VRTSralus.service"
 
 
+def test_nobody_would_start_a_parent_outside_of_every_service_again():
+    host = leaking(120)
+    host.files["/proc/8102/cgroup"] = b"0::/user.slice/user-0.slice/session-3.scope\n"
+    assert judge(host, "PH-ZMB-001").only("fail")["remedy"] is None
+
+
 @pytest.mark.case("PH-ZMB-001", "fires")
 def test_few_old_and_growing_zombies_warn():
     assert judge(leaking(8), "PH-ZMB-001").only("warn")["severity"] == "MED"

@@ -24,13 +24,17 @@ from .model import (
     Subject,
     grouped,
 )
+from .pattern import pattern
 from .policy import Policy, Waiver
 from .text import shown
 
 SCHEMA = "pidhygiene.result/1"
 SOURCES = ("visibility", "hierarchy", "distribution") + facts.SOURCES + measures.SOURCES + marks.SOURCES
 MOST_FINDINGS = 200  # of one rule; the rest is counted as omitted
+MOST_OF_A_USER = 20  # of those, where they are too many
 EXAMPLES = 10  # of one cause
+# What a user has written himself: units of his manager, his crontab.
+OF_A_USER = pattern(r"user@[0-9]+\.service/|/var/spool/cron/(?:crontabs/|tabs/)?(?!root:)[^/:]+:")
 MESSAGE_LIMIT = 600  # characters
 EVIDENCE_LIMIT = 400
 
@@ -46,11 +50,11 @@ def build(host: Host, evidence: Any, policy: Policy, judgements: Sequence[Any], 
         own = [plain_finding(judgement.rule, finding) for finding in judgement.findings]
         own.extend(_unknowns(judgement.rule, judgement.unknown))
         own.sort(key=_gravest_first)
-        omitted = max(0, len(own) - MOST_FINDINGS)
-        for finding in own[:MOST_FINDINGS]:
+        kept = _kept(own)
+        for finding in kept:
             finding["waiver"] = _waived(finding, waivers, identity["name"], tags, today)
-        findings.extend(own[:MOST_FINDINGS])
-        table.append(_rule_row(judgement, own, omitted))
+        findings.extend(kept)
+        table.append(_rule_row(judgement, own, len(own) - len(kept)))
     compared = _section(facts.collect, evidence, errors)
     if policy["quorum_groups"]:
         compared["voter_units"] = facts.voter_units(evidence, policy["quorum_groups"])
@@ -123,6 +127,22 @@ def _gravest_first(finding: Dict[str, Any]) -> Tuple[int, int, str, str]:
     return (
         -STATUSES.index(finding["status"]), -SEVERITIES.index(finding["severity"]), finding["subject"]["type"], finding["subject"]["id"],
     )
+
+
+def _kept(own: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """All, or as many as may be: no user pushes what is the system's, or another user's, out of the document."""
+    if len(own) <= MOST_FINDINGS:
+        return own
+    of_system, of_users, counts = [], [], {}  # type: List[Dict[str, Any]], List[Dict[str, Any]], Dict[str, int]
+    for finding in own:
+        user = OF_A_USER.match(finding["subject"]["id"])
+        if user is None:
+            of_system.append(finding)
+            continue
+        counts[user.group()] = counts.get(user.group(), 0) + 1
+        if counts[user.group()] <= MOST_OF_A_USER:
+            of_users.append(finding)
+    return sorted((of_system + of_users)[:MOST_FINDINGS], key=_gravest_first)
 
 
 def _waived(finding: Dict[str, Any], waivers: Sequence[Waiver], host: str, tags: Sequence[str], today: str) -> Optional[Dict[str, Any]]:

@@ -4,8 +4,8 @@
 
 from typing import Any, Optional, Sequence, Tuple
 
-from .model import UNLIMITED, Subject
-from .readers.cgroups import USER_MANAGER
+from .model import UNLIMITED, Remedy, Subject
+from .readers.cgroups import USER_MANAGER, user_unit_of
 from .text import masked, shown
 
 COMMAND_SHOWN = 120  # characters of a command line
@@ -57,6 +57,20 @@ def unit_parameters(evidence: Any, unit: Optional[str]) -> Tuple[Tuple[str, Any]
     """For a remedy: the unit, and whose manager has it."""
     found = of_user(evidence, unit) if unit else None
     return (("unit", found[0]), ("user", found[1])) if found else (("unit", unit or ""),)
+
+
+def more_tasks(evidence: Any, group: str, tasks: int) -> Optional[Remedy]:
+    """TasksMax= of the unit that has this control group; None where it is of none that could be set, as a scope or the root."""
+    unit = user_unit_of(group) or group.rpartition("/")[2]
+    return Remedy("unit_limits", unit_parameters(evidence, unit) + (("tasks", tasks),)) if unit.endswith((".service", ".slice")) else None
+
+
+def parent_restarted(evidence: Any, pid: int) -> Optional[Remedy]:
+    """Its zombies go then; None for one that no manager would start again."""
+    unit = unit_of(evidence, pid) or ""
+    if not unit.endswith(".service"):
+        return None
+    return Remedy("reap", (("mode", "restart"), ("parent", pid)) + unit_parameters(evidence, unit), disruptive=True)
 
 
 def process_subject(evidence: Any, pid: int, program: str) -> Subject:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """container_advice: what cannot be changed from the host, as the exact setting of what runs the container. It changes nothing.
 
-Sources: docker-run(1), docker-update(1), dockerd(8) daemon.json; the Compose specification (services); podman-run(1), podman-update(1),
+Sources: docker-run(1), docker-update(1), dockerd(8) daemon.json; the Compose specification (services, deploy); podman-run(1), podman-update(1),
 podman-systemd.unit(5), containers.conf(5); Kubernetes "Share Process Namespace between Containers in a Pod", "Process ID Limits And
 Reservations", "Pod Lifecycle"; systemd.nspawn(5); lxc.container.conf(5), instance options of LXD and Incus.
 """
@@ -22,7 +22,8 @@ KUBERNETES = {
 SETTINGS: Dict[str, Dict[str, Tuple[str, ...]]] = {
     "docker": {
         INIT: ("docker run --init", "compose: init: true", 'all containers: "init": true in /etc/docker/daemon.json'),
-        TASKS: ("at once: docker update --pids-limit {tasks} {id}", "docker run --pids-limit {tasks}", "compose: pids_limit: {tasks}"),
+        TASKS: ("at once: docker update --pids-limit {tasks} {id}", "docker run --pids-limit {tasks}",
+                "compose: pids_limit: {tasks}, or deploy.resources.limits.pids: {tasks} (both alike where both stand)"),
         STOP: ("docker run --init, or --stop-signal SIGQUIT, or --stop-timeout 60", "compose: init: true, stop_signal: SIGQUIT, stop_grace_period: 60s"),
     },
     "podman": {
@@ -34,12 +35,12 @@ SETTINGS: Dict[str, Dict[str, Tuple[str, ...]]] = {
     "cri-o": dict(KUBERNETES),
     "kubernetes": dict(KUBERNETES),
     "nspawn": {
-        INIT: ("/etc/systemd/nspawn/{id}.nspawn: ProcessTwo=yes below [Exec], or Boot=yes",),
+        INIT: ("/etc/systemd/nspawn/{id}.nspawn: ProcessTwo=yes with Boot=no below [Exec], or Boot=yes",),
         TASKS: ("systemctl set-property systemd-nspawn@{id}.service TasksMax={tasks} (or machine-{id}.scope)",),
-        STOP: ("/etc/systemd/nspawn/{id}.nspawn: KillSignal=SIGQUIT below [Exec], or ProcessTwo=yes",),
+        STOP: ("/etc/systemd/nspawn/{id}.nspawn: KillSignal=SIGQUIT below [Exec], or ProcessTwo=yes with Boot=no",),
     },
     "lxc": {
-        INIT: ("lxc.init.cmd = /sbin/init, or lxc-execute, whose init reaps",),
+        INIT: ("lxc.init.cmd = /sbin/init (an init that reaps), or lxc-execute, whose own init does",),
         TASKS: ("lxc.cgroup2.pids.max = {tasks} (cgroup v1: lxc.cgroup.pids.max)", "LXD, Incus: limits.processes={tasks}"),
         STOP: ("lxc.signal.halt = SIGQUIT",),
     },

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """dedupe: of a service that runs twice, the leaked processes end, and the managed ones stay.
 
-Only what an audit names at this moment is ended (PH-ORP-001, PH-ORP-002, PH-ORP-005), only with a live managed twin, and never the
+Only what an audit names at this moment is ended (PH-ORP-001, PH-ORP-002, PH-ORP-005, PH-SYS-006), only with a live managed twin, and never the
 only one that listens on a port.
 """
 
@@ -15,7 +15,7 @@ from . import judged
 from .model import Parameter, Proposal, Refused, Remedy
 from .running import EndProcesses
 
-RULES = ("PH-ORP-001", "PH-ORP-002", "PH-ORP-005")
+RULES = ("PH-ORP-001", "PH-ORP-002", "PH-ORP-005", "PH-SYS-006")
 LISTENS = "0A"  # TCP_LISTEN, in /proc/net/tcp
 
 PARAMETERS = (

@@ -60,12 +60,13 @@ class PutFile(Step):
     def do(self) -> None:
         if existing(self.path, self.before.mode).text != self.before.text:
             raise Failed("%s was changed by somebody else in the meantime; nothing was written" % self.path, OLD)
+        self._done = True  # from here on: what fails after the rename is undone, too
         self._put(self.text)
-        self._done = True
 
     def undo(self) -> None:
         if self._done:
-            self._put(self.before.text)
+            if existing(self.path).text != self.before.text:
+                self._put(self.before.text)
             self._done = False
         while self._made:
             try:
@@ -101,17 +102,19 @@ class PutLink(Step):
     def do(self) -> None:
         if _link_or_file(self.path) != (self._link, self._file):
             raise Failed("%s was changed by somebody else in the meantime; nothing was written" % self.path, OLD)
+        self._done = True
         if self.target is None:
             _unlink(self.path)
         else:
             self._made = _make_folders(os.path.dirname(self.path))
             _link(self.path, self.target)
-        self._done = True
 
     def undo(self) -> None:
         if not self._done:
             return
-        if self._link is not None:
+        if _link_or_file(self.path) == (self._link, self._file):
+            pass
+        elif self._link is not None:
             _link(self.path, self._link)
         elif self._file is not None:
             _write(self.path, optional(self._file.text), self._file)

@@ -7,13 +7,14 @@ opened before and cannot be opened afterwards brings the old files back. Without
 """
 
 import os
+import re
 import subprocess
 import sys
 from typing import Any, Dict, List, Sequence
 
 from .. import sessions
 from ..evidence import Evidence, gather
-from ..host import Host, LiveHost
+from ..host import Host, LiveHost, Missing
 from ..readers.pam_stack import ALWAYS, NEVER, REFUSED, service_name
 from ..text import shown
 from .around import gathered, own_units
@@ -28,6 +29,9 @@ PROFILE = "pidhygiene-limits"
 PATH = "/usr/share/pam-configs/" + PROFILE  # the only folder that the tool reads
 TOOL = "/usr/sbin/pam-auth-update"
 COMMON = ("/etc/pam.d/common-session", "/etc/pam.d/common-session-noninteractive")
+OF_AUTHSELECT = ("/etc/pam.d/system-auth", "/etc/pam.d/password-auth")
+SELECTED = "/etc/authselect/authselect.conf"
+LINE = "session required pam_limits.so"
 MANAGED = COMMON + ("/etc/pam.d/common-account", "/etc/pam.d/common-auth", "/etc/pam.d/common-password") + tuple(
     "/var/lib/pam/" + name for name in ("account", "auth", "password", "seen", "session", "session-noninteractive"))
 TEXT = "Name: Limits of limits.conf (pidhygiene)\nDefault: no\nPriority: 0\nSession-Type: Additional\nSession:\n\trequired\tpam_limits.so\n"
@@ -142,7 +146,7 @@ def _stack(evidence: Evidence, service: str) -> Any:
 
 
 def propose(host: Host, given: Dict[str, Any]) -> Proposal:
-    service = service_name(clean("service", given["service"]))
+    service = service_name(clean("service", given["service"], ("/", "..", "%", "'", '"', " ")))
     evidence = gathered(host, SOURCES)
     there = PutFile(PATH, None).before.text is not None
     if given["state"] == ABSENT:
@@ -152,7 +156,7 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
         stack = _stack(evidence, service)
         if stack.calls(MODULE) == ALWAYS:
             return Proposal(())
-        _refuse_foreign(evidence, service, stack)
+        _refuse_foreign(host, evidence, stack)
     _refuse_locked_in(evidence, host, given)
     full = crowded(evidence)
     if full is not None:
@@ -162,18 +166,34 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
                     ("sessions that are open keep their limits", "it holds for every service that includes %s" % COMMON[0]))
 
 
-def _refuse_foreign(evidence: Evidence, service: str, stack: Any) -> None:
+def _refuse_foreign(host: Host, evidence: Evidence, stack: Any) -> None:
     """What pam-auth-update does not manage. Errors: Refused, with the text to add."""
-    if "debian" not in evidence.distribution.family or not os.path.exists(TOOL):
-        raise Refused("PAM's stacks are managed by authselect here: authselect create-profile limits -b $(authselect current --raw | cut -d' ' -f1), then "
-                      "add \"session required pam_limits.so\" to its system-auth and password-auth, then authselect select custom/limits")
+    common, by_hand = COMMON, "debian" not in evidence.distribution.family or not os.path.exists(TOOL)
+    if by_hand:
+        common = OF_AUTHSELECT
     if stack.calls(MODULE) == REFUSED:
         raise Refused("%s lets no session be opened at all: mend that first" % shown(stack.path))
     if stack.calls(MODULE) != NEVER:
         raise Refused("a control in %s can pass over pam_limits: look at the lines before it" % shown(stack.path))
-    if not any(step.file in COMMON for step in stack.steps):
+    if not any(step.file in common for step in stack.steps):
         raise Refused("%s does not include the common stack, and a service's own file is not edited: add \"session required pam_limits.so\" to it" % (
             shown(stack.path),))
+    if by_hand:
+        raise Refused("no tool of this distribution puts it in by itself; with a second session of root open: %s" % _authselect(host))
+
+
+def _authselect(host: Host) -> str:
+    """The commands for the profile that is selected: its own line, then its features (/etc/authselect/authselect.conf)."""
+    try:
+        words = host.read_text(SELECTED).split()
+    except Missing:
+        words = []
+    if not words or not all(re.match(r"[A-Za-z0-9][A-Za-z0-9+._/-]*\Z", word) for word in words):
+        return "add \"%s\" to %s" % (LINE, " and ".join(OF_AUTHSELECT))
+    if words[0].startswith("custom/"):
+        return "add \"%s\" to system-auth and password-auth in /etc/authselect/%s, then authselect apply-changes" % (LINE, words[0])
+    return "authselect create-profile limits -b %s, add \"%s\" to system-auth and password-auth in /etc/authselect/custom/limits, then authselect select %s" % (
+        words[0], LINE, " ".join(["custom/limits"] + words[1:]))
 
 
 def _refuse_locked_in(evidence: Evidence, host: Host, given: Dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ class Change(NamedTuple):
 
 def file_of(given: Dict[str, Any]) -> str:
     """Errors: Refused for a path that pam_limits does not read by itself."""
-    path: str = clean("file", given["file"])
+    path: str = clean("file", given["file"], ("%", "'", '"'))
     folder, _slash, name = path.rpartition("/")
     if path != CONFIG and not (folder == CONFIG_FOLDER and name.endswith(".conf") and not name.startswith(".")):
         raise Refused("%s is not read by pam_limits; use %s, or a name in %s that ends in .conf" % (shown(path), FILE, CONFIG_FOLDER))
@@ -72,8 +72,11 @@ def wanted_of(given: Dict[str, Any]) -> Optional[Wanted]:
     if missing:
         raise Refused("%s missing: a line has a domain, a type, an item and a value" % wording.listed(missing))
     for name in named:
-        if not clean(name, given[name]).strip() or re.search(r"[\s#]", given[name]):
+        if not clean(name, given[name], ("'", '"')).strip() or re.search(r"[\s#]", given[name]):
             raise Refused("%s must be one word, and no comment: %r" % (name, given[name]))
+    for name in ("item", "value"):
+        if given[name] is not None and not re.match(r"[A-Za-z0-9/-]+\Z", given[name]):
+            raise Refused("%s must be letters and digits, not %r" % (name, given[name]))
     return Wanted(given["domain"], given["type"], given["item"].lower(), given["value"] or "0")
 
 

@@ -22,7 +22,7 @@ from . import judged, logind
 from .files import PutFile
 from .model import OLD, Difference, Failed, Parameter, Proposal, Refused, Remedy, Step, clean
 
-RULES = ("PH-DEL-004", "PH-DEL-005", "PH-DEL-007")
+RULES = ("PH-DEL-004", "PH-DEL-005", "PH-DEL-007", "PH-ZMB-006")
 PRESENT, ABSENT = "present", "absent"
 REBOOT = "reboot"
 OURS = "/run/pidhygiene-reboot.json"
@@ -135,12 +135,11 @@ def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     message, when = clean("wall_message", given["wall_message"]), given["when"]
     if given["state"] == PRESENT and not when:
         raise Refused("when is missing: a reboot needs a time (+30, 03:30, 2027-03-31T02:30:00Z)")
+    at = moment(when, host.clock().wall) if given["state"] == PRESENT else 0.0
     file = PutFile(OURS, None, 0o600)
     mine, there = _ours(file), scheduled()
     if given["state"] == ABSENT:
         return _cancelled(file, mine, there, message)
-    now = host.clock().wall
-    at = moment(when, now)
     if there.kind and there != mine:
         raise Refused("somebody else has scheduled a shutdown (%s): ask who, or cancel it with shutdown -c" % there.text())
     if there.kind and when.startswith("+") and there.at_us / 1e6 <= at:

@@ -3,7 +3,8 @@
 """What changes how people log in is taken back by a timer of systemd, unless a new login has confirmed in time that it works.
 
 The old files wait beside the new ones as further names of themselves (owner, mode and label included), so that taking them back is a rename.
-The timer is transient: a reboot takes it away, and with it the way back.
+The timer is transient, and goes with the boot. What a boot finds unconfirmed it takes back itself, before anything starts that people log in with:
+whoever is locked out can switch the host off and on.
 """
 
 import errno
@@ -14,12 +15,26 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from . import manager
-from .files import PutFile, existing
+from .files import PutFile, PutLink, existing
 from .model import OLD, Failed, Step
 
 STATE = "/run/pidhygiene-revert.json"
 NAME = "pidhygiene-revert"
 MARK = ".pidhygiene-old"  # neither PAM nor systemd reads what does not end in .conf
+AT_BOOT = "/etc/systemd/system/pidhygiene-revert-at-boot.service"
+WANTED = "/etc/systemd/system/sysinit.target.wants/pidhygiene-revert-at-boot.service"
+BOOT_TEXT = """# Written by pidhygiene: goes when a new login has worked, or when it has run.
+[Unit]
+Description=Takes back what no new login has confirmed before this boot
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target
+ConditionPathExists=!%s
+
+[Service]
+Type=oneshot
+%s
+"""
 LOGINS = ("ssh.service", "sshd.service", "systemd-logind.service")
 FOR_ALL = ("root", "*", None)  # domains of limits.conf; None: all of the remedy's own file
 
@@ -47,6 +62,7 @@ def arm(remedy: str, given: Mapping[str, Any], steps: Sequence[Step], after_s: i
     if remedy == "unit_limits" and given["unit"] not in state["units"]:
         state["units"].append(given["unit"])
     _write(state)
+    _put_at_boot(state)
     _stop()  # one that waits for an earlier step is replaced by one for both
     about = ("Description", "s", "Takes back what no new login has confirmed")
     try:
@@ -68,7 +84,24 @@ def _way_back(state: Mapping[str, Any]) -> List[Tuple[str, ...]]:
     if state["units"]:
         lines.append(("/bin/systemctl", "daemon-reload"))
         lines.append(("/bin/systemctl", "try-restart", "--") + tuple(state["units"]))
-    return lines + [("/bin/rm", "-f", "--", STATE)]
+    return lines + [("/bin/rm", "-f", "--", WANTED, AT_BOOT, STATE)]
+
+
+def _put_at_boot(state: Mapping[str, Any]) -> None:
+    """Nothing reads it before the next boot. There the units are started later, with what their files say then. Errors: OSError, Failed."""
+    lines = [line for line in _way_back(state) if "try-restart" not in line]
+    file = PutFile(AT_BOOT, BOOT_TEXT % (STATE, "\n".join("ExecStart=-" + " ".join(quoted(word) for word in line) for line in lines)))
+    link = PutLink(WANTED, AT_BOOT)
+    for step in (file, link):
+        if step.needed:
+            step.do()
+
+
+def quoted(word: str) -> str:
+    """One word of a command line of a unit (systemd.service(5))."""
+    for sign, text in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        word = word.replace(sign, text)
+    return '"%s"' % word
 
 
 def waits() -> bool:
@@ -84,7 +117,8 @@ def keep() -> List[str]:
     state = _read()  # without files: it went off in this very moment
     for path in state["files"]:
         _forget(path)
-    _unlink(STATE)
+    for path in (WANTED, AT_BOOT, STATE):
+        _unlink(path)
     return sorted(state["files"])
 
 

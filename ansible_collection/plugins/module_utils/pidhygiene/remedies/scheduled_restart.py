@@ -36,6 +36,7 @@ TIMER = ("LoadState", "ActiveState", "NextElapseUSecRealtime", "NextElapseUSecMo
 BOOTED = "/run/systemd/system"  # sd_booted(3)
 FIXED_DELAY = 247  # first systemd with FixedRandomDelay=
 SPECIAL = ("%", "$", "\\", '"', ";", "`")  # they mean something in a unit file or behind ExecStart=
+CALENDAR_SIGNS = SPECIAL + ("'", "=", "#")
 
 PARAMETERS = (
     Parameter("unit", "text", "The service, as agent.service.", required=True),
@@ -77,7 +78,7 @@ def own_name(unit: str) -> str:
 
 def checked_calendar(host: Host, text: str) -> Tuple[str, calendar_syntax.Calendar, Optional[Any]]:
     """The event with single blanks, read, and its zone if it names one. Errors: Refused for what systemd would not read."""
-    text = " ".join(clean("calendar", text, SPECIAL + ("'", "=", "#")).split())
+    text = " ".join(clean("calendar", text, CALENDAR_SIGNS).split())
     event, word = calendar_syntax.split_zone(text)
     zone = None
     if word[:1].isalpha():
@@ -98,6 +99,8 @@ def _refuse_mistakes(given: Dict[str, Any]) -> None:
     for name in ("owner", "reason"):
         if len(clean(name, given[name], SPECIAL)) > 200:
             raise Refused("%s is longer than 200 characters" % name)
+    for name, signs in (("calendar", CALENDAR_SIGNS), ("take_over", ())):
+        clean(name, (given[name] or "").replace("\t", " "), signs)
     if given["state"] == ABSENT:
         return
     if given["calendar"] and given["interval"]:
@@ -266,9 +269,9 @@ def _by_cron(host: Host, evidence: Any, given: Dict[str, Any]) -> Proposal:
     texts = _texts(evidence)
     if given["state"] == ABSENT:
         table = cron_restart.file_for(host, evidence, unit, None)
-        steps = [table] if table.needed else []
         given_back = {path: cron_lines.given_back(text, unit) for path, text in sorted(texts.items())}
-        return Proposal(tuple(steps + [_crontab(path, texts[path], back) for path, back in given_back.items() if back != texts[path]]))
+        steps.extend(_crontab(path, texts[path], back) for path, back in given_back.items() if back != texts[path])
+        return Proposal(tuple(steps + ([table] if table.needed else [])))  # in this order: at no moment is nobody left to restart it
     refuse_protected(unit, given["restart_protected"], "restart it in a window of its own")
     script = cron_restart.script_of(host, unit)
     line = _taken_over(evidence, given, texts)

@@ -8,6 +8,7 @@ systemd has read its files again (logind-dbus.c match_reloading). So the scope i
 if logind still has the session. Its files are never touched.
 """
 
+import re
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
@@ -202,10 +203,17 @@ class _Ending(NamedTuple):
     notes: Tuple[str, ...]
 
 
+def _session_id(text: str) -> str:
+    """As session_id_valid() of systemd takes it. Errors: Refused."""
+    if not re.match(r"[A-Za-z0-9]+\Z", clean("sessions", text)):
+        raise Refused("%r is no id of a session; loginctl list-sessions shows those that are" % text)
+    return text
+
+
 def propose(host: Host, given: Dict[str, Any]) -> Proposal:
     if given["batch"] < 1:
         raise Refused("batch must be at least 1")
-    names = [clean("sessions", str(each)) for each in given["sessions"] or ()]
+    names = [_session_id(str(each)) for each in given["sessions"] or ()]
     if names and given["end"] == SCOPES:
         raise Refused("sessions names sessions; with end: %s none are ended" % SCOPES)
     evidence = gathered(host, SOURCES)

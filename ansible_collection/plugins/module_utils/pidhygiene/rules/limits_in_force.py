@@ -422,7 +422,6 @@ def setuid_into_full_user(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 "%s can push user %s past the limit of %s's own sessions (%d): its children run under its limit (%s); bound its unit with TasksMax." % (
                     shown(subject.id), name, name, tightest[uid], wording.limit(soft)),
                 evidence=(Seen("/proc/%d/limits" % parent_pid, "Max processes %s (soft)" % wording.limit(soft)),),
-                remedy=Remedy("unit_limits", wording.unit_parameters(evidence, wording.unit_of(evidence, parent_pid))),
             )
         else:
             yield Passed()

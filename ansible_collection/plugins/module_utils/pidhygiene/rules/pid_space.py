@@ -267,7 +267,7 @@ def _rejections(evidence: Any, path: str, group: Any, since: Optional[int]) -> F
         "The pids controller refused %s in %s (%s); find what multiplies there, or raise TasksMax." % (count, shown(path), shown(where)),
         evidence=(Seen(mount + path + "/pids.events", "max %d" % group.refused),),
         binding="pids.max of %s: %d" % (limiting.path, limiting.maximum) if limiting else None,
-        remedy=Remedy("unit_limits", (("unit", path.rsplit("/", 1)[-1]),)),
+        remedy=wording.more_tasks(evidence, limiting.path, 2 * limiting.maximum) if limiting and not pod else None,
     )
 
 

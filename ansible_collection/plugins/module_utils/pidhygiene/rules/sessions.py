@@ -143,9 +143,15 @@ def session_per_job(evidence: Any, policy: Any) -> Iterator[Verdict]:
         WARN if wrong else INFO, MED if wrong else SEVERITY_INFO, Subject("file", step.file, "cron|pam_systemd"),
         text + ": %s." % ("leave pam_systemd out for cron, or make frequent jobs timers" if wrong else
                           "a local edit, Debian does not; leave pam_systemd out for cron unless jobs need it"),
-        evidence=(Seen(step.place, "pam_systemd.so"),), remedy=Remedy("pam_limits_line", (("service", service), ("without", "pam_systemd.so"))),
+        evidence=(Seen(step.place, "pam_systemd.so"),), remedy=_of_leaks_alone(evidence, policy, rate, leaks),
         references=("systemd issue 23569",),
     )
+
+
+def _of_leaks_alone(evidence: Any, policy: Any, rate: float, leaks: List[Any]) -> Optional[Remedy]:
+    """A stack of PAM is edited by people: a remedy ends what has leaked, where that is all that is wrong."""
+    few = rate < policy["sessions.per_hour"] and "debian" not in evidence.distribution.family
+    return Remedy("sessions", (("end", "leaked"),), disruptive=True) if leaks and few else None
 
 
 @rule("PH-SES-004", "Session scopes without a process pile up", MED, "systemd walks through all of them", ("sessions", "processes", "details"))

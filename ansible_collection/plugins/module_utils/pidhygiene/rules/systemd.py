@@ -356,10 +356,15 @@ def _pressure(evidence: Any, policy: Any, group: Any) -> Finding:
             Seen("/proc/*/cgroup", "%s in live processes" % wording.noun(live, "task")),
         ) + ((Seen(source, tasks_max),) if source else ()),
         binding="pids.max of %s: %d of %d" % (group.path, group.current, group.maximum),
-        remedy=None if group.path == "/" else Remedy("reap", wording.unit_parameters(evidence, name), disruptive=True) if reap else Remedy(
-            "unit_limits", wording.unit_parameters(evidence, name) + (("tasks", 2 * group.maximum),)),
+        remedy=_reaped(evidence, members) if reap else wording.more_tasks(evidence, group.path, 2 * group.maximum),
         references=("man:systemd.resource-control(5)",),
     )
+
+
+def _reaped(evidence: Any, members: List[int]) -> Optional[Remedy]:
+    """The service of the one restarted that has the most zombies."""
+    parents = [(brood.zombies, brood.parent.pid) for brood in evidence.zombies.broods if brood.parent.pid in members] if evidence.has("zombies") else []
+    return wording.parent_restarted(evidence, max(parents)[1]) if parents else None
 
 
 def _is_pod(path: str) -> bool:
@@ -540,16 +545,13 @@ def _kill_mode_source(unit: Any) -> str:
     return "%s:%d" % (setting.file, setting.line) if setting is not None and setting.file else "systemd"
 
 
-def _running_twice(leaving: Any) -> List[str]:
-    """Programs of what is left over that a present member runs with the same arguments."""
+def _running_twice(leaving: Any) -> List[int]:
+    """Those left over whose program a present member runs with the same arguments."""
     current = {leaving.commands[pid] for pid in leaving.members if pid in leaving.commands}
-    return sorted({
-        wording.base_name(leaving.commands[pid].program) for pid in leaving.left
-        if pid in leaving.commands and leaving.commands[pid].arguments and leaving.commands[pid] in current
-    })
+    return [pid for pid in leaving.left if pid in leaving.commands and leaving.commands[pid].arguments and leaving.commands[pid] in current]
 
 
-def _left_behind(evidence: Any, leaving: Any, twice: List[str]) -> Finding:
+def _left_behind(evidence: Any, leaving: Any, twice: List[int]) -> Finding:
     unit, table = leaving.unit, evidence.processes
     programs: Dict[str, int] = {}
     for pid in leaving.left:
@@ -562,11 +564,12 @@ def _left_behind(evidence: Any, leaving: Any, twice: List[str]) -> Finding:
         "end the old ones, and set KillMode=mixed where the unit's jobs need not survive a restart." % (
             wording.unit_name(evidence, unit.id), wording.noun(len(leaving.left), "process", "processes"), wording.counted(ranked),
             wording.duration(table.age(table.processes[leaving.left[0]])), unit.kill_mode,
-            ": %s now runs twice" % shown(", ".join(twice)) if twice else ""),
+            ": %s now runs twice" % shown(", ".join(sorted({wording.base_name(leaving.commands[pid].program) for pid in twice}))) if twice else ""),
         evidence=tuple(Seen("/proc/%d/stat" % pid, "%s, started %s before the main process %d" % (
             _command(leaving, pid, table), wording.duration((started - table.processes[pid].start) / float(table.machine.ticks_per_second)),
             unit.main_pid)) for pid in leaving.left[:5]) + (Seen(_kill_mode_source(unit), "KillMode=%s" % unit.kill_mode),),
-        confidence=MEDIUM_CONFIDENCE, remedy=Remedy("dedupe", wording.unit_parameters(evidence, unit.id), disruptive=True),
+        confidence=MEDIUM_CONFIDENCE,
+        remedy=Remedy("dedupe", (("keep", unit.main_pid), ("end", ",".join(map(str, twice)))), disruptive=True) if twice else None,
         references=("man:systemd.kill(5)",),
     )
 
@@ -587,6 +590,7 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
     units = evidence.units
     if not units.manager.present:
         yield NotApplicable(NO_SYSTEMD)
+        yield from _scheduled(evidence, policy)
         return
     if units.gaps:
         yield Unknown(units.gaps)
@@ -602,6 +606,10 @@ def restarts_nobody_chose(evidence: Any, policy: Any) -> Iterator[Verdict]:
             yield Passed()  # a getty ends with every logout
         else:
             yield _restarted(unit, before, policy)
+    yield from _scheduled(evidence, policy)
+
+
+def _scheduled(evidence: Any, policy: Any) -> Iterator[Verdict]:
     for restart in restarts.scheduled(evidence):
         if not restart.owner and not _owned(restart.service, policy):
             yield _inventory(evidence, restart)

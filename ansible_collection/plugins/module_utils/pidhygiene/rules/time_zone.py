@@ -542,6 +542,8 @@ def _replaced_in_place(localtime: Any, marks: Dict[str, Any]) -> bool:
 def _stale_daemons(evidence: Any, stale: Dict[str, List[Any]], sure: Any, changed: float) -> Finding:
     names = ", ".join("%s (%s)" % (CACHING[comm], ", ".join(str(each.pid) for each in stale[comm][:3])) for comm in sorted(stale))
     certain = bool(sure & {"certain", "likely"})
+    named = {wording.unit_of(evidence, each.pid) or "" for comm in stale for each in stale[comm]}
+    units = sorted(unit for unit in named if unit.endswith(".service") and wording.of_user(evidence, unit) is None)
     return Finding(
         WARN if certain else INFO, MED if certain else SEVERITY_INFO, Subject("host", "daemons older than the zone", "daemons older than the zone"),
         "%s %s started before the zone %s on %s and %s at their start: restart %s when it suits." % (
@@ -550,7 +552,7 @@ def _stale_daemons(evidence: Any, stale: Dict[str, List[Any]], sure: Any, change
         tuple(Seen("/proc/%d/stat" % each.pid, "%s, started %s" % (shown(each.comm), _day(evidence.processes.started_at(each))))
               for comm in sorted(stale) for each in stale[comm][:3])[:10],
         confidence=MEDIUM_CONFIDENCE if certain else LOW_CONFIDENCE, references=("man:tzset(3)", "glibc time/tzfile.c"),
-        remedy=Remedy("restart", (("programs", sorted(stale)),), disruptive=True),
+        remedy=Remedy("restart", (("units", units),), disruptive=True) if units else None,
     )
 
 

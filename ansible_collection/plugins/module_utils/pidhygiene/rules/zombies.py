@@ -125,7 +125,7 @@ def _brood_finding(evidence: Any, brood: Brood, status: str, severity: str) -> F
         ),
         binding=budget.text() if budget else None,
         confidence="high" if brood.oldest_s is not None else MEDIUM_CONFIDENCE,
-        remedy=_continued(brood) or Remedy("reap", (("mode", "restart"), ("parent", pid)) + wording.unit_parameters(evidence, unit), disruptive=True),
+        remedy=_continued(brood) or wording.parent_restarted(evidence, pid),
         references=("man:wait(2)", "kernel/exit.c release_task"),
     )
 
@@ -296,7 +296,7 @@ def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 shown(brood.parent.comm), wording.noun(lasting, "zombie"), wording.duration(patience if brood.ages else 5)),
             evidence=(Seen("/proc/*/stat", "%d zombies with ppid 1, for example %s" % (
                 brood.zombies, ", ".join(map(str, brood.examples)))),),
-            remedy=Remedy("restart", (("unit", "init"), ("how", "daemon-reexec")), disruptive=True),
+            remedy=Remedy("reboot", (), disruptive=True),  # when, people say
         )
 
 

@@ -13,7 +13,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requirement
 export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
 
-.PHONY: help audit policy plan nightly test benchmark lint venv sanity clean
+.PHONY: help audit policy plan nightly test benchmark lint venv sanity archive clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -54,6 +54,10 @@ lint: $(VENV)/.dev sanity ## ruff, mypy, ansible-lint, documentation and changel
 sanity: export PATH := $(abspath $(BIN)):$(PATH)
 sanity: $(VENV)/.dev ## ansible-test sanity, in a copy, as it wants a path that ends in ansible_collections/pidhygiene/host
 	@.ci/sanity
+
+archive: export PATH := $(abspath $(BIN)):$(PATH)
+archive: $(VENV)/.dev ## dist/pidhygiene-VERSION.tar.gz: everything to install without a clone, and without a network
+	@.ci/archive
 
 venv: $(VENV)/.dev ## everything that development needs, in .venv
 

@@ -23,7 +23,7 @@ def add_to(commands: Any) -> None:
     suggest.add_argument("-o", "--output", metavar="POLICY", type=Path, help="the policy file (default: standard output); never overwritten")
     suggest.add_argument("--days", type=_days, default=90, help="how long today's warnings are accepted (default: %(default)s); failures a third of it")
     suggest.add_argument("--owner", default="", help="who answers for what is accepted")
-    suggest.add_argument("--for", dest="door", choices=sorted(WRAPPERS), help="as the variable of Ansible (-e @POLICY) or the pillar of Salt; default: the policy alone")
+    suggest.add_argument("--for", dest="door", choices=sorted(WRAPPERS), help="as the variable of Ansible (-e @POLICY), or the pillar of Salt")
     suggest.set_defaults(run=_suggest)
     check = actions.add_parser("check", help="every mistake with its line")
     check.add_argument("files", metavar="FILE", type=Path, nargs="+")

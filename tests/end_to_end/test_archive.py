@@ -1,0 +1,84 @@
+"""The release archive, used as somebody without a clone and without a network would use it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pidhygiene
+import pytest
+from doors import BIN, REPOSITORY, Run, local, succeeded
+
+NAME = f"pidhygiene-{pidhygiene.__version__}"
+
+
+def build(folder: Path, **environment: str) -> Path:
+    done = subprocess.run([REPOSITORY / ".ci/archive", folder], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, umask=0o027 if environment else 0o002,
+                          env=dict(os.environ, PATH="%s:%s" % (BIN, os.environ["PATH"]), **environment))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / (NAME + ".tar.gz")
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("archive"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(archive: Path) -> Path:
+    with tarfile.open(archive) as packed:
+        packed.extractall(archive.parent, filter="data")
+    return archive.parent / NAME
+
+
+def test_the_same_files_make_the_same_bytes(archive: Path, tmp_path: Path) -> None:
+    """By somebody else, on another file system, which lists its files in another order."""
+    assert hashlib.sha256(build(tmp_path, TMPDIR="/dev/shm").read_bytes()).hexdigest() == hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+def test_what_is_in_it(unpacked: Path) -> None:
+    assert {path.name for path in unpacked.iterdir()} == {
+        "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "ansible_collection", "controller", "docs", "playbooks", "pyproject.toml", "salt_modules",
+        f"{NAME}-py3-none-any.whl", f"pidhygiene-host-{pidhygiene.__version__}.tar.gz"}
+    assert not [path for path in (unpacked / "salt_modules").rglob("*") if path.is_symlink()], "gitfs does not follow them"
+    engine = REPOSITORY / "ansible_collection/plugins/module_utils/pidhygiene"
+    for path in engine.rglob("*.py"):
+        assert (unpacked / "salt_modules/_utils/pidhygiene" / path.relative_to(engine)).read_bytes() == path.read_bytes()
+    assert (unpacked / "salt_modules/_utils/pidhygiene_folder.py").is_file() and (unpacked / "salt_modules/examples/pillar.sls").is_file()
+    for link in (path for path in unpacked.rglob("*") if path.is_symlink()):
+        assert link.exists() and unpacked in link.resolve().parents
+    assert all(stat.S_IMODE(path.stat().st_mode) in (0o644, 0o755) for path in unpacked.rglob("*"))
+
+
+def test_salt_without_a_master(run: Run, unpacked: Path, tmp_path: Path) -> None:
+    (tmp_path / "minion").write_text("root_dir: %s\n" % tmp_path)
+    done = succeeded(run(BIN / "salt-call", "--local", "--config-dir", tmp_path, "--out", "json", "--log-level", "error", "-m", unpacked / "salt_modules",
+                         "pidhygiene.check", "full=True"))
+    audit = json.loads(done.stdout)["local"]["audit"]
+    assert audit["engine_version"] == pidhygiene.__version__ and audit["errors"] == []
+
+
+def test_the_collection(run: Run, unpacked: Path, tmp_path: Path) -> None:
+    """Installed, found to be what its manifest says, and used."""
+    (collection,) = unpacked.glob("pidhygiene-host-*.tar.gz")
+    succeeded(run(BIN / "ansible-galaxy", "collection", "install", "--offline", "-p", tmp_path / "collections", collection))
+    (tmp_path / "hosts").write_text(local("here") + "\n")
+    succeeded(run(BIN / "ansible-galaxy", "collection", "verify", "--offline", "-p", tmp_path / "collections", "pidhygiene.host"))
+    done = succeeded(run(BIN / "ansible-playbook", "-i", "hosts", "pidhygiene.host.audit", ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "collections")))
+    audit = json.loads((tmp_path / "pidhygiene-report/results/here.json").read_text())["audit"]
+    assert audit["engine_version"] == pidhygiene.__version__ and "report.html" in done.stdout
+
+
+def test_the_wheel(run: Run, unpacked: Path, tmp_path: Path) -> None:
+    (wheel,) = unpacked.glob("*.whl")
+    succeeded(run(sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--target", tmp_path / "site", wheel))
+    done = succeeded(run(tmp_path / "site/bin/pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(tmp_path / "site")))
+    assert json.loads(done.stdout)["audit"]["engine_version"] == pidhygiene.__version__
+    text = succeeded(run(sys.executable, "-m", "pidhygiene.controller", "report", "--help", PYTHONPATH=str(tmp_path / "site"))).stdout
+    assert "--format" in text

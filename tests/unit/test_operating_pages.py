@@ -61,7 +61,7 @@ def test_its_examples_are_policies() -> None:
 def test_the_store_takes_no_more_than_the_page_of_sizes_says(tmp_path: Path) -> None:
     from benchmarks import fleet_store
 
-    hosts, runs = 150, 10
+    hosts, runs = 50, 10
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(str(REPOSITORY / place) for place in fleet_store.PLACES))
     subprocess.run([sys.executable, "-c", fleet_store.FILL, str(tmp_path / "store.db"), str(hosts), str(runs)], env=environment, check=True, stdout=subprocess.DEVNULL)
     weight = sum(path.stat().st_size for path in tmp_path.iterdir()) / 1024 / hosts / runs

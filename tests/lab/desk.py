@@ -119,3 +119,23 @@ class Typist:
         place = f"/run/typed-{self.user}.sh"
         self.host.write(place, script)
         return self.host.run(["su", "--login", self.user, "-c", f"bash {place} < /dev/null 2>&1"], timeout=self.timeout).stdout
+
+
+# What Salt's packages put there: commands in the path, and services. Salt itself lies in /opt/salt.
+SALT_COMMANDS = {"salt": "salt_main", **{f"salt-{each}": f"salt_{each}" for each in ("call", "key", "master", "minion", "run")}}
+SALT_COMMAND = "#!/usr/bin/python3\nimport sys\nsys.path.insert(0, '/opt/salt')\nfrom salt.scripts import {function}\nsys.exit({function}())\n"
+SALT_SERVICE = "[Service]\nExecStart=/usr/bin/{name}\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def with_salt_commands(salted: Tree) -> Tree:
+    files = {f"usr/bin/{name}": SALT_COMMAND.format(function=function) for name, function in SALT_COMMANDS.items()}
+    files.update({f"etc/systemd/system/{name}.service": SALT_SERVICE.format(name=name) for name in ("salt-master", "salt-minion")})
+
+    def fill(layer: Path) -> None:
+        for name, text in files.items():
+            path = layer / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755 if name.startswith("usr/bin") else 0o644)
+        (layer / "etc/salt/master.d").mkdir(parents=True)
+    return with_layer(salted, [*files, *files.values()], fill)

@@ -7,8 +7,12 @@ get things from, as this machine's hosts see no network.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,10 +20,11 @@ import pytest
 if sys.version_info >= (3, 11):
     import tomllib
 
-from .desk import USER, Typist, blocks, commands, connect, desk_tree, give_names, sit_down
+from .desk import USER, Typist, blocks, commands, connect, desk_tree, give_names, sit_down, with_salt_commands, with_wheels
 from .fixtures import HostFactory
 from .host import LabHost
-from .tree import Tree
+from .test_salt_on_hosts import salted  # noqa: F401
+from .tree import Tree, with_packages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = REPOSITORY / "docs" / "operating"
@@ -77,6 +82,56 @@ def test_with_ansible(desk: Tree, new_host: HostFactory, tmp_path: Path) -> None
         assert host.run(["systemctl", "is-active", "pidhygiene-nightly.timer"]).stdout == "active\n"
         assert sorted(json.loads(host.read("/var/lib/pidhygiene/pidhygiene-report/run.json"))["hosts"]) == sorted(run["hosts"])
         host.run(["test", "-s", "/var/lib/pidhygiene/fleet.db"])
+
+
+MASTER = "interface: 0.0.0.0\nauto_accept: True\nworker_threads: 2\nenable_fqdns_grains: False\n"
+MINION = "id: {name}.example.org\nmaster: {master}\nenable_fqdns_grains: False\nacceptance_wait_time: 1\n"
+
+
+def test_with_salt(salted: Tree, new_host: HostFactory, tmp_path: Path) -> None:  # noqa: F811
+    archive = subprocess.run([REPOSITORY / ".ci/archive", tmp_path], env=dict(os.environ, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"),
+                             capture_output=True, text=True, check=True).stdout.split()[-1]
+    tree = with_wheels(with_packages(with_salt_commands(salted), ("python3-venv", "make")), requirements("controller"))
+    with ExitStack() as stack:
+        master, *web = [stack.enter_context(LabHost.boot(tree, name)) for name in ("salt", "web1", "web2")]
+        connect(master, web)
+        sit_down(master, [])
+        master.write("/etc/salt/master", MASTER)
+        master.push(tmp_path / archive, f"/home/{USER}/{archive}")
+        master.shell("systemctl start salt-master")
+        for host in web:
+            host.write("/etc/salt/minion", MINION.format(name=host.name, master=master.address))
+            host.shell("systemctl start salt-minion")
+        names = {f"{host.name}.example.org" for host in web}
+        until(lambda: set(pinged(master)) == names, "the minions did not come")
+        typist = Typist(master)
+        said = []
+        for block in commands(PAGES / "ten-minutes-salt.md"):
+            said.append(typist.type(block))
+            if "systemctl restart salt-master" in block.text:  # minions come back by themselves, and a person takes longer to read on
+                until(lambda: set(pinged(master)) == names, "the minions did not come back")
+        folder = "/var/lib/pidhygiene/pidhygiene-report"
+        run = json.loads(master.read(f"{folder}/run.json"))
+        assert {name: row["outcome"] for name, row in run["hosts"].items()} == dict.fromkeys(names, "audited")
+        result = json.loads(master.read(f"{folder}/results/web1.example.org.json"))
+        waived = [each for each in result["findings"] if each["waiver"]]
+        assert waived and waived[0]["waiver"]["owner"] == "web-team"
+        master.run(["test", "-s", "/var/lib/pidhygiene/fleet.db"])
+        assert master.run(["systemctl", "is-active", "pidhygiene-nightly.timer"]).stdout == "active\n"
+
+
+def pinged(master: LabHost) -> list[str]:
+    try:
+        return list(json.loads(master.run(["salt", "--out", "json", "--static", "-t", "5", "*", "test.ping"], check=False).stdout))
+    except ValueError:
+        return []
+
+
+def until(happened: Callable[[], bool], what: str, within_s: float = 180) -> None:
+    deadline = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
 
 
 def test_only_what_is_typed_looks_as_if_it_were(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pidhygiene
 import pytest
-from doors import BIN, REPOSITORY, Run, local, succeeded
+from doors import BIN, REPOSITORY, Run, succeeded
+from lab.desk import commands
 
 NAME = f"pidhygiene-{pidhygiene.__version__}"
 
@@ -56,29 +57,18 @@ def test_what_is_in_it(unpacked: Path) -> None:
     assert all(stat.S_IMODE(path.stat().st_mode) in (0o644, 0o755) for path in unpacked.rglob("*"))
 
 
-def test_salt_without_a_master(run: Run, unpacked: Path, tmp_path: Path) -> None:
+def test_the_page_is_typed(run: Run, home: str, archive: Path, tmp_path: Path) -> None:
+    """docs/operating/install.md from top to bottom: the collection, the wheel and the modules, without a network."""
+    (tmp_path / archive.name).symlink_to(archive)
     (tmp_path / "minion").write_text("root_dir: %s\n" % tmp_path)
-    done = succeeded(run(BIN / "salt-call", "--local", "--config-dir", tmp_path, "--out", "json", "--log-level", "error", "-m", unpacked / "salt_modules",
-                         "pidhygiene.check", "full=True"))
-    audit = json.loads(done.stdout)["local"]["audit"]
+    typed = "set -e\n" + "".join(block.text for block in commands(REPOSITORY / "docs/operating/install.md"))
+    done = succeeded(run("bash", "-c", typed, PATH="%s:%s" % (BIN, os.environ["PATH"]), PIP_NO_INDEX="1", SALT_MINION_CONFIG=str(tmp_path / "minion"),
+                         ANSIBLE_PYTHON_INTERPRETER=sys.executable, PYTHONDONTWRITEBYTECODE="1"))
+    place = tmp_path / NAME
+    audit = json.loads((place / "pidhygiene-report/results/localhost.json").read_text())["audit"]
     assert audit["engine_version"] == pidhygiene.__version__ and audit["errors"] == []
-
-
-def test_the_collection(run: Run, unpacked: Path, tmp_path: Path) -> None:
-    """Installed, found to be what its manifest says, and used."""
-    (collection,) = unpacked.glob("pidhygiene-host-*.tar.gz")
-    succeeded(run(BIN / "ansible-galaxy", "collection", "install", "--offline", "-p", tmp_path / "collections", collection))
-    (tmp_path / "hosts").write_text(local("here") + "\n")
-    succeeded(run(BIN / "ansible-galaxy", "collection", "verify", "--offline", "-p", tmp_path / "collections", "pidhygiene.host"))
-    done = succeeded(run(BIN / "ansible-playbook", "-i", "hosts", "pidhygiene.host.audit", ANSIBLE_COLLECTIONS_PATH=str(tmp_path / "collections")))
-    audit = json.loads((tmp_path / "pidhygiene-report/results/here.json").read_text())["audit"]
-    assert audit["engine_version"] == pidhygiene.__version__ and "report.html" in done.stdout
-
-
-def test_the_wheel(run: Run, unpacked: Path, tmp_path: Path) -> None:
-    (wheel,) = unpacked.glob("*.whl")
-    succeeded(run(sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--target", tmp_path / "site", wheel))
-    done = succeeded(run(tmp_path / "site/bin/pidhygiene", "check", "--format", "json", "--fail-on", "never", PYTHONPATH=str(tmp_path / "site")))
-    assert json.loads(done.stdout)["audit"]["engine_version"] == pidhygiene.__version__
-    text = succeeded(run(sys.executable, "-m", "pidhygiene.controller", "report", "--help", PYTHONPATH=str(tmp_path / "site"))).stdout
-    assert "--format" in text
+    assert list(place.glob("venv/lib/python3*/site-packages/%s.dist-info" % NAME))
+    assert "Rules:" in done.stdout and "rules_by_status" in done.stdout.partition("Rules:")[2], "the command line, then Salt"
+    succeeded(run(BIN / "ansible-galaxy", "collection", "verify", "--offline", "pidhygiene.host"))
+    text = succeeded(run(place / "venv/bin/pidhygiene", "rules", "show", "PH-ZMB-001")).stdout
+    assert "How to fix it" in text

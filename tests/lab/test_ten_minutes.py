@@ -98,15 +98,16 @@ def test_with_salt(salted: Tree, new_host: HostFactory, tmp_path: Path) -> None:
         sit_down(master, [])
         master.write("/etc/salt/master", MASTER)
         master.push(tmp_path / archive, f"/home/{USER}/{archive}")
-        master.shell("systemctl start salt-master")
         for host in web:
             host.write("/etc/salt/minion", MINION.format(name=host.name, master=master.address))
-            host.shell("systemctl start salt-minion")
         names = {f"{host.name}.example.org" for host in web}
         typist = Typist(master)
         for block in commands(PAGES / "ten-minutes-salt.md"):
             typist.type(block)
-            if "systemctl restart salt-master" in block.text:  # minions come by themselves, and a person takes longer to read on
+            if "systemctl restart salt-master" in block.text:  # a minion that asks before the master listens waits for long
+                until(lambda: "4506" in master.shell("ss -Hltn"), "the master does not listen")
+                for host in web:
+                    host.shell("systemctl start salt-minion")
                 until(lambda: set(pinged(master)) == names, "the minions did not come")
         folder = "/var/lib/pidhygiene/pidhygiene-report"
         run = json.loads(master.read(f"{folder}/run.json"))

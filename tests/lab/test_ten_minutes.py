@@ -20,11 +20,11 @@ import pytest
 if sys.version_info >= (3, 11):
     import tomllib
 
-from .desk import USER, Typist, blocks, commands, connect, desk_tree, give_names, sit_down, with_salt_commands, with_wheels
+from .desk import USER, Typist, blocks, commands, connect, desk_tree, give_names, sit_down, with_salt_commands
 from .fixtures import HostFactory
 from .host import LabHost
 from .test_salt_on_hosts import salted  # noqa: F401
-from .tree import Tree, with_packages
+from .tree import Tree
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = REPOSITORY / "docs" / "operating"
@@ -88,10 +88,10 @@ MASTER = "interface: 0.0.0.0\nauto_accept: True\nworker_threads: 2\nenable_fqdns
 MINION = "id: {name}.example.org\nmaster: {master}\nenable_fqdns_grains: False\nacceptance_wait_time: 1\n"
 
 
-def test_with_salt(salted: Tree, new_host: HostFactory, tmp_path: Path) -> None:  # noqa: F811
+def test_with_salt(salted: Tree, desk: Tree, tmp_path: Path) -> None:  # noqa: F811
     archive = subprocess.run([REPOSITORY / ".ci/archive", tmp_path], env=dict(os.environ, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}"),
                              capture_output=True, text=True, check=True).stdout.split()[-1]
-    tree = with_wheels(with_packages(with_salt_commands(salted), ("python3-venv", "make")), requirements("controller"))
+    tree = with_salt_commands(Tree(desk.suite, (salted.layers[0], *desk.layers)))  # Salt lies in a folder of its own, whatever is below
     with ExitStack() as stack:
         master, *web = [stack.enter_context(LabHost.boot(tree, name)) for name in ("salt", "web1", "web2")]
         connect(master, web)

@@ -13,7 +13,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requirement
 export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
 
-.PHONY: help audit plan nightly test benchmark lint venv sanity clean
+.PHONY: help audit policy plan nightly test benchmark lint venv sanity archive clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -22,6 +22,9 @@ help: ## show this
 audit: $(VENV)/.audit ## audit this machine through Ansible; ARGS="-b -K" to become root
 	@$(BIN)/python -c 'import os; [os.set_blocking(each, True) for each in (0, 1, 2)]'  # Ansible refuses others, which some terminals and runners hand down
 	@$(BIN)/ansible-playbook --inventory localhost, --connection local --extra-vars ansible_python_interpreter=$(abspath $(BIN)/python) $(ARGS) playbooks/audit.yml
+
+policy: $(VENV)/.audit ## policy.yml for -e @policy.yml: what the last audit found is accepted until a date; ARGS="--owner NAME --days N"
+	@PYTHONPATH=$(ENGINE) $(BIN)/python -m controller policy suggest pidhygiene-report --output policy.yml --for ansible $(ARGS)
 
 plan: $(VENV)/.audit ## a reviewable plan.yml that repairs what the last audit found
 	@PYTHONPATH=$(ENGINE) $(BIN)/python -m controller plan $(or $(ARGS),pidhygiene-report -o plan.yml)
@@ -51,6 +54,10 @@ lint: $(VENV)/.dev sanity ## ruff, mypy, ansible-lint, documentation and changel
 sanity: export PATH := $(abspath $(BIN)):$(PATH)
 sanity: $(VENV)/.dev ## ansible-test sanity, in a copy, as it wants a path that ends in ansible_collections/pidhygiene/host
 	@.ci/sanity
+
+archive: export PATH := $(abspath $(BIN)):$(PATH)
+archive: $(VENV)/.dev ## dist/pidhygiene-VERSION.tar.gz: everything to install without a clone, and without a network
+	@.ci/archive
 
 venv: $(VENV)/.dev ## everything that development needs, in .venv
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 BROKEN, USAGE = 1, 2
+WRAPPERS = {"ansible": "pidhygiene_policy", "salt": "pidhygiene"}
 
 
 def add_to(commands: Any) -> None:
@@ -21,6 +23,7 @@ def add_to(commands: Any) -> None:
     suggest.add_argument("-o", "--output", metavar="POLICY", type=Path, help="the policy file (default: standard output); never overwritten")
     suggest.add_argument("--days", type=_days, default=90, help="how long today's warnings are accepted (default: %(default)s); failures a third of it")
     suggest.add_argument("--owner", default="", help="who answers for what is accepted")
+    suggest.add_argument("--for", dest="door", choices=sorted(WRAPPERS), help="as the variable of Ansible (-e @POLICY), or the pillar of Salt")
     suggest.set_defaults(run=_suggest)
     check = actions.add_parser("check", help="every mistake with its line")
     check.add_argument("files", metavar="FILE", type=Path, nargs="+")
@@ -39,7 +42,7 @@ def _suggest(options: argparse.Namespace) -> int:
 
     today = datetime.datetime.now(datetime.timezone.utc).date()
     try:
-        made = suggest.suggest(results.read(options.places), today, options.days, options.owner)
+        made = _wrapped(suggest.suggest(results.read(options.places), today, options.days, options.owner), WRAPPERS.get(options.door, ""))
     except (results.NoResults, suggest.NothingToAccept) as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
         return BROKEN
@@ -50,6 +53,10 @@ def _suggest(options: argparse.Namespace) -> int:
         stream.write(made)
     sys.stdout.write("Policy: %s; read it, and fill in what says TODO.\n" % options.output)
     return 0
+
+
+def _wrapped(policy: str, name: str) -> str:
+    return "%s:\n%s" % (name, textwrap.indent(policy, "  ")) if name else policy
 
 
 def _check(options: argparse.Namespace) -> int:

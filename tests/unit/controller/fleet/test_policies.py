@@ -123,6 +123,17 @@ def test_the_command_writes_and_never_overwrites(tmp_path, capsys, mould):
     assert main(["policy", "suggest", str(tmp_path / "a.json"), "-o", str(output)]) == 1
 
 
+@pytest.mark.parametrize("door, name", [("ansible", "pidhygiene_policy"), ("salt", "pidhygiene")])
+def test_the_policy_as_a_door_takes_it(tmp_path, capsys, mould, door, name):
+    (tmp_path / "a.json").write_text(json.dumps(mould("a", [finding()])))
+    output = tmp_path / "policy.yml"
+    assert main(["policy", "suggest", str(tmp_path / "a.json"), "-o", str(output), "--for", door]) == 0
+    main(["policy", "suggest", str(tmp_path / "a.json")])
+    bare = capsys.readouterr().out.partition("\n")[2]  # after the line that tells the file
+    assert yaml.safe_load(output.read_text()) == {name: yaml.safe_load(bare)} and yaml.safe_load(bare)["waivers"]
+    assert main(["policy", "check", str(output)]) == 0
+
+
 # -- check --------------------------------------------------------------------------------------------------------------
 
 

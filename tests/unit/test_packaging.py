@@ -24,7 +24,7 @@ ENGINE = COLLECTION / "plugins" / "module_utils" / "pidhygiene"
 BIN = pathlib.Path(sys.executable).parent
 # Bytes of the engine's part of what Ansible sends to a host, packed as it travels. Ten families read exactly cost more than the 200 KB that the
 # design had in mind for one; docs/architecture.md has the figures. What must not happen is that it grows unseen.
-MOST_SHIPPED = 284 * 1024  # bytes, packed; docs/architecture.md says why it is more than the design allowed
+MOST_SHIPPED = 286 * 1024  # bytes, packed; docs/architecture.md says why it is more than the design allowed
 PAGE = re.compile(r"PH-[A-Z]+-\d+.*\.md$")
 NOT_SHIPPED = ("__main__", "terminal", "explain", "pages", "rule_pages", "schema", "fresh", "kept", "watch", "remedies", "fleet_rules")
 

@@ -151,7 +151,7 @@ def test_a_damaged_file_of_a_run_is_a_host_that_failed(store, tmp_path, damage):
     place = write_folder(tmp_path, {"web1": result("web1"), "web2": result("web2", [finding()])})
     path = place / "results" / "web2.json"
     whole = path.read_bytes()
-    path.write_bytes({"truncated": whole[:3000], "newer": whole.replace(b"result/1", b"result/2"), "binary": os.urandom(3000)}[damage])
+    path.write_bytes({"truncated": whole[:3000], "newer": whole.replace(b"result/1", b"result/2"), "binary": b"\x00\xff\x1f" * 1000}[damage])
     intake = store.intake()
     intake.paths([place])
     assert (intake.account.number("refused"), intake.account.not_recorded) == (1, 0)

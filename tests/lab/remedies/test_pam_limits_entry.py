@@ -42,7 +42,8 @@ def test_logins_get_their_limits_again(door: Door) -> None:
     assert applied.ok and applied.changed and limit(host) == "777", applied
     assert "/etc/pam.d/sshd" not in str(of_rule(check(host), "PH-LIM-009"))
     before = everything(host)
-    assert "changed=False" in answers(host, "pam_limits_entry", [remedy["parameters"]])[0]
+    again = door.apply("pam_limits_entry", other_way_in=True, **remedy["parameters"])
+    assert again.ok and not again.changed, again
     unchanged(host, before)
     host.reboot()
     assert "/etc/pam.d/sshd" not in str(of_rule(check(host), "PH-LIM-009")) and limit(host) == "777"

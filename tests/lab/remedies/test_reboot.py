@@ -29,7 +29,8 @@ def test_a_reboot_for_a_replaced_bus(door: Door) -> None:
     assert applied.ok and applied.changed, applied
     assert "MODE=reboot\n" in scheduled(host) and "WALL_MESSAGE=for" in scheduled(host)
     before = everything(host)
-    assert "changed=False" in answers(host, "reboot", [{"when": "+30"}])[0]
+    again = door.apply("reboot", when="+30")
+    assert again.ok and not again.changed, again
     unchanged(host, before)
     cancelled = door.apply("reboot", state="absent")
     assert cancelled.ok and cancelled.changed and scheduled(host) == "", cancelled

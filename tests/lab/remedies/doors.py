@@ -19,10 +19,11 @@ ADAPTERS = "/opt/adapters"
 SALT_CONFIG = "/opt/salt-config"
 SALT_CALL = ("import sys; sys.path.insert(0, '/opt/salt'); sys.argv[0] = 'salt-call'; from salt.scripts import salt_call; salt_call()")
 
-# What a login writes by itself, and what changes with the clock.
+# What a login writes by itself, and what changes with the clock: at midnight Debian's dpkg-db-backup.timer copies tables into /var/backups.
 PASSING = ("/run/systemd/sessions", "/run/systemd/users", "/run/systemd/seats", "/run/systemd/transient", "/run/systemd/journal", "/run/systemd/units",
            "/run/systemd/inaccessible", "/run/systemd/timesync", "/var/log/journal", "/var/log/wtmp", "/var/log/lastlog", "/var/log/btmp", "/var/tmp",
-           "/var/cache/salt", "/var/log/salt", "/var/log/supervisor", "/var/lib/systemd/timers", "/run/systemd/generator", "/run/systemd/propagate")
+           "/var/cache/salt", "/var/log/salt", "/var/log/supervisor", "/var/lib/systemd/timers", "/var/backups",
+           "/run/systemd/generator", "/run/systemd/propagate")
 LOOK = """
 import json, os, sys
 passing = tuple(json.loads(sys.argv[1]))

@@ -73,9 +73,9 @@ def hidden_processes(rule: Rule, evidence: Evidence) -> List[Gap]:
 
 def judge(rule: Rule, evidence: Evidence, policy: Policy, errors: List[str]) -> Judgement:
     """Runs one rule. Evidence that is missing makes it unknown, never passed; so does a fault of ours."""
-    missing = [(need, evidence.unseen[need]) for need in rule.needs if need in evidence.unseen]
+    missing = evidence.gaps_of_unseen(*rule.needs)
     if missing:
-        return Judgement(rule, (), 0, (), tuple(Gap(error.path, error.reason) for _need, error in missing[:1]))
+        return Judgement(rule, (), 0, (), missing[:1])
     findings: List[Finding] = []
     reasons: List[str] = []
     gaps = hidden_processes(rule, evidence)

@@ -9,6 +9,7 @@ the rule becomes ``unknown`` with that cause instead of passing. To add a source
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from .host import Host, HostError
+from .model import Gap
 from .readers import (
     cgroups,
     clock,
@@ -90,6 +91,10 @@ class Evidence(object):
 
     def has(self, name: str) -> bool:
         return name in self.seen
+
+    def gaps_of_unseen(self, *names: str) -> Tuple[Gap, ...]:
+        """Why these sources are not there; nothing of those that are."""
+        return tuple(Gap(self.unseen[name].path, self.unseen[name].reason) for name in names if name in self.unseen)
 
     def once(self, derive: Callable[["Evidence"], Any]) -> Any:
         """What this pure function makes of the evidence, computed when first asked: on a host in trouble, a count takes a while."""

@@ -57,6 +57,10 @@ class Details(NamedTuple):
     sampled: bool
     gaps: Tuple[Gap, ...]
 
+    def gaps_of(self, *files: str) -> Tuple[Gap, ...]:
+        """Those of these files of any process, as "cgroup" for /proc/PID/cgroup."""
+        return tuple(gap for gap in self.gaps if gap.source.rpartition("/")[2] in files)
+
 
 def read(host: Host, table: ProcessTable, hierarchy: cgroups.Hierarchy) -> Details:
     """Never raises; a process that has gone is left out, anything else unread is a gap."""

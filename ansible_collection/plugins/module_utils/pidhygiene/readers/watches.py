@@ -21,7 +21,7 @@ class Watches(NamedTuple):
 def read(host: Host, table: ProcessTable, details: Details) -> Watches:
     """Never raises. Processes with the fewest descriptors first, so that one giant does not cost all others."""
     instances: Dict[int, int] = {}
-    gaps = [gap for gap in details.gaps if gap.source.endswith("/fd")]
+    gaps = list(details.gaps_of("fd"))
     left = DESCRIPTORS_LOOKED_AT
     order = sorted((detail.open_files or 0, pid) for pid, detail in details.of.items() if detail.open_files is not None)
     for open_files, pid in order:

@@ -60,11 +60,6 @@ def _proof(container: Container) -> Tuple[Seen, ...]:
     )
 
 
-def _process_gaps(evidence: Any) -> Tuple[Gap, ...]:
-    groups = tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
-    return tuple(evidence.processes.gaps) + groups
-
-
 def _brood(evidence: Any, container: Container) -> Optional[Brood]:
     return next((brood for brood in evidence.zombies.broods if brood.parent.pid == container.init.pid), None)
 
@@ -80,7 +75,7 @@ def _zombies(evidence: Any, container: Container) -> int:
     "everything that is orphaned in the container stays, until it can start nothing any more", NEEDS, USES,
 )
 def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    gaps = _process_gaps(evidence) + evidence.zombies.gaps
+    gaps = evidence.details.gaps_of("cgroup") + evidence.zombies.gaps
     if gaps:
         yield Unknown(gaps)
     if not evidence.containers.containers:
@@ -150,7 +145,7 @@ class Use(NamedTuple):
 )
 def pids_budget(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """The container's own limit and those of the pod and slices around it; a limit that many share is told once."""
-    gaps = _process_gaps(evidence) + _limit_gaps(evidence)
+    gaps = evidence.details.gaps_of("cgroup") + _limit_gaps(evidence)
     if gaps:
         yield Unknown(gaps)
     if not evidence.containers.containers:
@@ -209,7 +204,7 @@ def _full(evidence: Any, policy: Any, use: Use) -> Finding:
 )
 def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Docker's default, so information, and once for the host."""
-    gaps = _process_gaps(evidence) + _limit_gaps(evidence)
+    gaps = evidence.details.gaps_of("cgroup") + _limit_gaps(evidence)
     if gaps:
         yield Unknown(gaps)
     known = [container for container in evidence.containers.containers if container.known]
@@ -239,7 +234,7 @@ def no_pids_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
 )
 def init_passes_over_sigterm(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Common in images, so information, once for each workload: the kernel drops signals that an init does not handle."""
-    gaps = _process_gaps(evidence) + evidence.containers.gaps
+    gaps = evidence.details.gaps_of("cgroup") + evidence.containers.gaps
     if gaps:
         yield Unknown(gaps)
     known = [container for container in evidence.containers.containers if container.known]
@@ -315,7 +310,7 @@ def _passes_over(alike: List[Container]) -> Finding:
     "PH-CTR-005", "A probe leaks a zombie at each run", HIGH, "the container dies on schedule", NEEDS, USES,
 )
 def probes_accumulate(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    gaps = _process_gaps(evidence) + evidence.zombies.gaps
+    gaps = evidence.details.gaps_of("cgroup") + evidence.zombies.gaps
     if gaps:
         yield Unknown(gaps)
     if not evidence.containers.containers:

@@ -32,7 +32,7 @@ def _gaps(evidence: Any, with_manager: bool = False, with_maps: bool = False) ->
     """PID 1 is the business of few rules; in some virtual machines not even root may look at it. Maps are that of one: stuck tasks keep theirs."""
     gaps = tuple(gap for gap in evidence.executables.gaps
                  if (with_manager or not gap.source.startswith("/proc/1/")) and (with_maps or not gap.source.endswith("/maps")))
-    gaps += unread_of_system(evidence) + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
+    gaps += unread_of_system(evidence) + evidence.details.gaps_of("cgroup")
     return [Unknown(gaps)] if gaps else []
 
 

@@ -17,7 +17,7 @@ from ..text import shown
 
 
 def _limit_gaps(evidence: Any) -> List[Verdict]:
-    gaps = tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/limits")) + evidence.processes.gaps
+    gaps = evidence.details.gaps_of("limits")
     return [Unknown(gaps)] if gaps else []
 
 
@@ -57,7 +57,7 @@ def _shared_limit(soft: int, pids: List[int]) -> Seen:
 
 def _session_gaps(evidence: Any) -> List[Verdict]:
     """What the next session of a user would get cannot be told without these."""
-    gaps = tuple(Gap(evidence.unseen[name].path, evidence.unseen[name].reason) for name in ("limits_conf", "users") if name in evidence.unseen)
+    gaps = evidence.gaps_of_unseen("limits_conf", "users")
     gaps += sessions.config_gaps(evidence) if evidence.has("limits_conf") else ()
     gaps += evidence.users.gaps if evidence.has("users") else ()
     return [Unknown(gaps)] if gaps else []
@@ -303,7 +303,7 @@ def _used(evidence: Any, pid: int, item: str, detail: Any) -> Optional[int]:
 )
 def open_files_near_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     yield from _above_nr_open(evidence)
-    gaps = tuple(gap for gap in evidence.details.gaps if gap.source.endswith(("/fd", "/limits"))) + evidence.processes.gaps
+    gaps = evidence.details.gaps_of("fd", "limits")
     if gaps:
         yield Unknown(gaps)
     near = False

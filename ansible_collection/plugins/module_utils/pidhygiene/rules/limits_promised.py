@@ -397,7 +397,7 @@ def pam_overrides_unit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not evidence.units.manager.present:
         yield NotApplicable("systemd does not run here")
         return
-    gaps = evidence.units.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/limits"))
+    gaps = evidence.units.gaps + evidence.details.gaps_of("limits")
     if gaps:
         yield Unknown(gaps)
     for unit, detail in _services(evidence):

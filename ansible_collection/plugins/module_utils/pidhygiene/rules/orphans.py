@@ -53,7 +53,7 @@ def _programs(stray: Stray) -> str:
 )
 def supervised_tree_leaked(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """A helper that a supervised agent sent into the background has its own session, or no counterpart that is still supervised."""
-    gaps = evidence.processes.gaps + _environment_gaps(evidence)
+    gaps = _environment_gaps(evidence)
     if gaps:
         yield Unknown(gaps)
     supervision = evidence.supervision
@@ -139,9 +139,8 @@ def duplicate_instances(evidence: Any, policy: Any) -> Iterator[Verdict]:
     unplaced = tuple(
         Gap("/proc/%d/cwd" % each.process.pid, "working directory or mount namespace of a look-alike could not be read")
         for alike in evidence.supervision.instances for each in alike if not (each.place and each.root))
-    gaps = evidence.processes.gaps + unplaced
-    if gaps:
-        yield Unknown(gaps)
+    if unplaced:
+        yield Unknown(unplaced)
     yield Passed(len(evidence.supervision.managed) or 1)
     for kept, loose in _duplicates(evidence):
         yield _duplicate(evidence, policy, kept, loose)
@@ -187,8 +186,7 @@ def _duplicate(evidence: Any, policy: Any, kept: Instance, loose: List[Instance]
 )
 def pidfile_lies(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """PIDFile= of active units only: elsewhere, files outlive their programs by custom."""
-    gaps = evidence.processes.gaps + evidence.units.gaps + tuple(
-        gap for gap in evidence.supervision.gaps if not gap.source.endswith("/environ"))
+    gaps = evidence.units.gaps + tuple(gap for gap in evidence.supervision.gaps if not gap.source.endswith("/environ"))
     if gaps:
         yield Unknown(gaps)
     if not evidence.units.manager.present:
@@ -268,9 +266,8 @@ def _lying(evidence: Any, file: PidFile, lie: str) -> Finding:
 )
 def supervisor_leaves_children(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """killasgroup=false is the default, and harmless for a single process: it warns where something was left behind."""
-    gaps = evidence.processes.gaps + evidence.supervision.configuration_gaps
-    if gaps:
-        yield Unknown(gaps)
+    if evidence.supervision.configuration_gaps:
+        yield Unknown(evidence.supervision.configuration_gaps)
     if not evidence.supervision.supervisors:
         yield NotApplicable("no supervisord runs here")
         return
@@ -330,7 +327,7 @@ def _leaves_children(program: Any) -> Finding:
 )
 def members_not_descended(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Where KillMode= leaves them on purpose, PH-SYS-006 tells it. A drained old generation and unlike helpers are left alone."""
-    gaps = evidence.processes.gaps + evidence.units.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
+    gaps = evidence.units.gaps + evidence.details.gaps_of("cgroup")
     if gaps:
         yield Unknown(gaps)
     if not evidence.units.manager.present:
@@ -370,7 +367,7 @@ def _old_generation(evidence: Any, survivor: Any, old: List[int]) -> Finding:
 )
 def daemon_outside_units(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Started by hand in a login and left to PID 1. What runs as the user who logged in may be his job: information."""
-    gaps = evidence.processes.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith(("/cgroup", "/loginuid")))
+    gaps = evidence.details.gaps_of("cgroup", "loginuid")
     if gaps:
         yield Unknown(gaps)
     if not evidence.units.manager.present:
@@ -426,7 +423,7 @@ def _by_hand(evidence: Any, process: Any, uid: int, detail: Any) -> Finding:
 )
 def salt_answers_twice(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """The local cause. "already deleted from tracker" is printed by the salt command on the master, and stands in no log."""
-    gaps = evidence.processes.gaps + _environment_gaps(evidence)
+    gaps = _environment_gaps(evidence)
     if gaps:
         yield Unknown(gaps)
     if not any(process.comm.startswith("salt-minion") or _is_minion(evidence, process.pid) for process in evidence.processes.live()):

@@ -15,9 +15,8 @@ from ..text import masked, shown
     ("units", "executables", "cron", "processes", "details"), ("users", "user_units"),
 )
 def unsafe_plan(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    gaps = evidence.cron.gaps + of_users.unread_of_system(evidence)
+    gaps = evidence.cron.gaps + of_users.unread_of_system(evidence) + evidence.details.gaps_of("cgroup")
     gaps += tuple(gap for gap in evidence.executables.gaps if not gap.source.startswith("/proc/1/"))
-    gaps += tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
     if gaps:
         yield Unknown(gaps)
     yield from of_users.unseen(evidence)

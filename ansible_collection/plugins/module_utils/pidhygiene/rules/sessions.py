@@ -245,10 +245,9 @@ class _Counted(NamedTuple):
 def _too_many_logins(evidence: Any) -> Iterator[Verdict]:
     """Whom pam_limits refuses because of logins that have ended. It asks logind where it is built so (Debian from 1.7.0), else utmp."""
     needed = ("utmp", "limits_conf", "users", "processes", "details", "pam_stacks")
-    unseen = tuple(Gap(evidence.unseen[name].path, evidence.unseen[name].reason) for name in needed if name in evidence.unseen)
+    unseen = evidence.gaps_of_unseen(*needed)
     if unseen:
         yield Unknown(unseen)
-    if not all(evidence.has(name) for name in needed):
         return
     flavour = evidence.limits_conf.flavour
     if flavour is None:

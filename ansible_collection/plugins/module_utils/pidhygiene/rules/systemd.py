@@ -422,7 +422,7 @@ def pids_max_differs(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not units.manager.present:
         yield NotApplicable(NO_SYSTEMD)
         return
-    gaps = _bus_gaps(evidence) + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
+    gaps = _bus_gaps(evidence) + evidence.details.gaps_of("cgroup")
     if gaps:
         yield Unknown(gaps)
     mount = evidence.cgroups.hierarchy.pids_mount
@@ -512,7 +512,7 @@ def kill_mode_leaves_processes(evidence: Any, policy: Any) -> Iterator[Verdict]:
     if not units.manager.present:
         yield NotApplicable(NO_SYSTEMD)
         return
-    gaps = _bus_gaps(evidence) + evidence.processes.gaps + tuple(gap for gap in evidence.details.gaps if gap.source.endswith("/cgroup"))
+    gaps = _bus_gaps(evidence) + evidence.details.gaps_of("cgroup")
     if gaps:
         yield Unknown(gaps)
     yield from of_users.unseen(evidence)

@@ -51,8 +51,7 @@ def persistent_zombies(evidence: Any, policy: Any) -> Iterator[Verdict]:
 
 
 def _gaps(evidence: Any) -> List[Verdict]:
-    unseen = evidence.processes.gaps + evidence.zombies.gaps
-    return [Unknown(unseen)] if unseen else []
+    return [Unknown(evidence.zombies.gaps)] if evidence.zombies.gaps else []
 
 
 def _grade(evidence: Any, policy: Any, brood: Brood) -> Optional[Tuple[str, str]]:
@@ -191,8 +190,6 @@ def growth_hits_a_limit(evidence: Any, policy: Any) -> Iterator[Verdict]:
     ("processes", "zombies"), ("details", "users"),
 )
 def leader_exited(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    if evidence.processes.gaps:
-        yield Unknown(evidence.processes.gaps)
     for process in evidence.zombies.leaders:
         subject = wording.process_subject(evidence, process.pid, process.comm)
         yield Finding(
@@ -208,8 +205,6 @@ def leader_exited(evidence: Any, policy: Any) -> Iterator[Verdict]:
     ("processes", "zombies"), ("details", "users"),
 )
 def held_by_tracer(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    if evidence.processes.gaps:
-        yield Unknown(evidence.processes.gaps)
     for traced in evidence.zombies.traced:
         if traced.dead_s is not None and traced.dead_s < 5.0:
             yield Passed()
@@ -278,8 +273,6 @@ def _signals(reaping: Reaping) -> str:
 
 @rule("PH-ZMB-006", "An init that does not reap", CRIT, "on a host, everything orphaned leaks for ever", NEEDS, USES)
 def init_does_not_reap(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    if evidence.processes.gaps:
-        yield Unknown(evidence.processes.gaps)
     for brood in evidence.zombies.broods:
         if brood.parent.pid != 1:
             continue

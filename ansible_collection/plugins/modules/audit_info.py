@@ -57,7 +57,8 @@ options:
       - Also written in check mode, as it is the output of the task and nothing on the host.
     type: path
 extends_documentation_fragment:
-  - pidhygiene.host.looking
+  - pidhygiene.host.attributes
+  - pidhygiene.host.attributes.looking
 attributes:
   check_mode:
     support: full

@@ -49,7 +49,8 @@ options:
     type: str
     default: pidhygiene
 extends_documentation_fragment:
-  - pidhygiene.host.looking
+  - pidhygiene.host.attributes
+  - pidhygiene.host.attributes.looking
 attributes:
   check_mode:
     support: full

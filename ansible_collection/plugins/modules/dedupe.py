@@ -26,7 +26,8 @@ options:
     type: str
     required: true
 extends_documentation_fragment:
-  - pidhygiene.host.remedy
+  - pidhygiene.host.attributes
+  - pidhygiene.host.attributes.remedy
 seealso:
   - module: pidhygiene.host.audit_info
   - module: pidhygiene.host.apply_plan

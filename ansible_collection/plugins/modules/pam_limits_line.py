@@ -48,7 +48,8 @@ options:
     choices: [present, absent]
     default: present
 extends_documentation_fragment:
-  - pidhygiene.host.remedy
+  - pidhygiene.host.attributes
+  - pidhygiene.host.attributes.remedy
 seealso:
   - module: pidhygiene.host.audit_info
   - module: pidhygiene.host.unit_limits

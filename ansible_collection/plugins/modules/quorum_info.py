@@ -26,7 +26,8 @@ options:
     description: The name of this host in the plan; its name in the inventory when not given.
     type: str
 extends_documentation_fragment:
-  - pidhygiene.host.looking
+  - pidhygiene.host.attributes
+  - pidhygiene.host.attributes.looking
 attributes:
   check_mode:
     support: full

@@ -38,7 +38,8 @@ options:
     type: bool
     default: false
 extends_documentation_fragment:
-  - pidhygiene.host.remedy
+  - pidhygiene.host.attributes
+  - pidhygiene.host.attributes.remedy
 seealso:
   - module: pidhygiene.host.audit_info
   - module: pidhygiene.host.apply_plan

@@ -26,7 +26,8 @@ options:
     type: str
     default: ''
 extends_documentation_fragment:
-  - pidhygiene.host.looking
+  - pidhygiene.host.attributes
+  - pidhygiene.host.attributes.looking
 attributes:
   check_mode:
     support: full

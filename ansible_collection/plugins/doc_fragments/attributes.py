@@ -9,17 +9,11 @@ __metaclass__ = type
 
 
 class ModuleDocFragment(object):
-    """What all remedies have in common."""
+    """What modules have in common: all of them, those that repair, and those that change no host."""
 
     DOCUMENTATION = r"""
 options: {}
 attributes:
-  check_mode:
-    support: full
-    description: Can run in C(check_mode) and returns what it would change, without changing anything.
-  diff_mode:
-    support: full
-    description: Returns what differs, or differed, when in diff mode.
   idempotent:
     support: full
     description: When run twice in a row, it does not change anything the second time.
@@ -32,4 +26,24 @@ attributes:
     description: Use C(group/pidhygiene.host.pidhygiene) in C(module_defaults) to set defaults for all modules of this collection.
     membership:
       - pidhygiene.host.pidhygiene
+"""
+
+    REMEDY = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    description: Can run in C(check_mode) and returns what it would change, without changing anything.
+  diff_mode:
+    support: full
+    description: Returns what differs, or differed, when in diff mode.
+"""
+
+    LOOKING = r"""
+options: {}
+attributes:
+  diff_mode:
+    support: N/A
+    description: Returns details on what has changed when in diff mode.
+    details: No host is changed.
 """

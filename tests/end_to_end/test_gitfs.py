@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pidhygiene
 import pytest
 import yaml
 from doors import BIN, REPOSITORY, Run, succeeded
+from lab import checkout
 from lab.desk import blocks
 
 ENGINE = REPOSITORY / "ansible_collection/plugins/module_utils/pidhygiene"
 SERVED_AT = "https://git.example.org/pidhygiene.git"
 (TWO_REMOTES,) = [yaml.safe_load(each.text)["gitfs_remotes"] for each in blocks(REPOSITORY / "salt_modules/examples/README.md") if "gitfs_remotes" in each.text]
-
-
-def commit(repository: Path) -> None:
-    """A repository of this checkout, links as links, as a server would have it."""
-    git = ["git", "-C", repository, "-c", "user.name=test", "-c", "user.email=test@example.org"]
-    subprocess.run(["git", "init", "--quiet", "--initial-branch", "main", repository], check=True)
-    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True).stdout
-    packed = subprocess.run(["tar", "--create", "--null", "--files-from=-", "--ignore-failed-read"], cwd=REPOSITORY, input=names, capture_output=True, check=True).stdout
-    subprocess.run(["tar", "--extract", "--directory", repository], input=packed, check=True)
-    for step in (["add", "--all"], ["commit", "--quiet", "--message", "now"]):
-        subprocess.run([*git, *step], check=True)
 
 
 @pytest.fixture
@@ -49,7 +38,7 @@ def modules() -> set[str]:
 
 
 def test_two_remotes_of_the_repository(served, tmp_path: Path) -> None:
-    commit(tmp_path / "repository")
+    checkout.publish(tmp_path / "repository")
     brought = served(tmp_path / "repository", TWO_REMOTES, "saltutil.sync_all")
     assert set(brought["utils"]) == modules()
     assert brought["modules"] == ["modules.pidhygiene"] and brought["states"] == ["states.pidhygiene"] and brought["beacons"] == ["beacons.pidhygiene"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from doors import BIN, REPOSITORY, local
+from lab import checkout
 from lab.desk import blocks
 
 (COMMAND,) = [each.text for each in blocks(REPOSITORY / "docs/operating/awx.md") if each.text.startswith("ansible-runner")]
@@ -26,10 +27,7 @@ def test_only_artifacts_are_written(tmp_path: Path) -> None:
     private, home = tmp_path / "private", tmp_path / "home"
     for folder in (private / "project", private / "inventory", private / "env", private / "artifacts", home):
         folder.mkdir(parents=True)
-    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "playbooks", "ansible_collection", "controller", "pyproject.toml"],
-                           cwd=REPOSITORY, capture_output=True, check=True).stdout
-    packed = subprocess.run(["tar", "--create", "--null", "--files-from=-", "--ignore-failed-read"], cwd=REPOSITORY, input=names, capture_output=True, check=True).stdout
-    subprocess.run(["tar", "--extract", "--directory", private / "project"], input=packed, check=True)
+    checkout.copy(private / "project", "playbooks", "ansible_collection", "controller", "pyproject.toml")
     (private / "inventory/hosts").write_text(local("here") + "\n")
     (private / "env/extravars").write_text(re.search(r"env/extravars +(.*)", LAYOUT).group(1) + "\n")
     home_of_ansible = re.search(r"ANSIBLE_HOME: (.*)", LAYOUT).group(1)

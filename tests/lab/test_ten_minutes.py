@@ -20,6 +20,7 @@ import pytest
 if sys.version_info >= (3, 11):
     import tomllib
 
+from . import checkout
 from .desk import USER, Typist, blocks, commands, connect, desk_tree, give_names, sit_down, with_salt_commands
 from .fixtures import HostFactory
 from .host import LabHost
@@ -38,14 +39,8 @@ def requirements(*extras: str) -> list[str]:
 
 
 def publish(host: LabHost, repository: Path) -> None:
-    """Let git on the host find this checkout, with what is not committed yet, where the page says that the project is."""
-    names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True).stdout
-    repository.mkdir()
-    packed = subprocess.run(["tar", "--create", "--null", "--files-from=-", "--ignore-failed-read"], cwd=REPOSITORY, input=names, capture_output=True, check=True).stdout
-    subprocess.run(["tar", "--extract", "--directory", repository], input=packed, check=True)
-    git = ["git", "-C", repository, "-c", "user.name=lab", "-c", "user.email=lab@example.org"]
-    for step in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "now"]):
-        subprocess.run([*git, *step], check=True)
+    """Let git on the host find this checkout where the page says that the project is."""
+    checkout.publish(repository)
     host.push(repository, "/srv/pidhygiene")
     host.shell(f"git config --system url./srv/pidhygiene.insteadOf {CLONED_FROM} && git config --system safe.directory '*'")
 

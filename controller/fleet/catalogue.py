@@ -8,11 +8,10 @@ from collections.abc import Iterable
 
 from pidhygiene.policy import Policy
 
-from . import identity, leaks, limits, quorum, reports, schedules, time_split, upgrades, zone_data
-from . import judging as judging_
+from . import identity, judging, leaks, limits, quorum, reports, schedules, time_split, upgrades, zone_data
 from .model import FleetHost
 
-RULES: tuple[judging_.FleetRule, ...] = tuple(each.rule for each in (
+RULES: tuple[judging.FleetRule, ...] = tuple(each.rule for each in (
     limits.LimitsDiffer,
     leaks.Leaks,
     time_split.TimeSplit,
@@ -25,11 +24,11 @@ RULES: tuple[judging_.FleetRule, ...] = tuple(each.rule for each in (
 ))
 
 
-def judging(policy: Policy, now: float) -> judging_.Judging:
+def begin(policy: Policy, now: float) -> judging.Judging:
     """All rules over hosts that somebody else looks through."""
-    return judging_.Judging(policy, now, RULES)
+    return judging.Judging(policy, now, RULES)
 
 
-def judge(hosts: Iterable[FleetHost], policy: Policy | None = None, now: float = 0.0) -> judging_.FleetJudgement:
+def judge(hosts: Iterable[FleetHost], policy: Policy | None = None, now: float = 0.0) -> judging.FleetJudgement:
     """All rules, in one pass over the hosts; a policy is not needed. ``now``: seconds since the epoch, from which ages are measured."""
-    return judging_.judge(hosts, policy or Policy(), now, RULES)
+    return judging.judge(hosts, policy or Policy(), now, RULES)

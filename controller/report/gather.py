@@ -111,7 +111,7 @@ def _compare(report: Report, source: Source, choice: Choice, policy: Policy, his
     before = report.before
     assert before is not None
     kept = source.judgement(before.id) if not report.chosen else None
-    judging = catalogue.judging(policy, before.ended_at)
+    judging = catalogue.begin(policy, before.ended_at)
 
     def flow() -> Iterator[FleetHost]:
         for host in source.hosts(before.id, lean=kept is not None):

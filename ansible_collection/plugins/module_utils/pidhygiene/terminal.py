@@ -44,14 +44,8 @@ def render(result: Dict[str, Any], style: Style, details: bool = False) -> str:
     lines = [style.paint(host["name"] or "this host", "bold") + "  " + style.paint(_about(result), "faint"), ""]
     shown = [finding for finding in result["findings"] if details or finding["status"] in ("fail", "warn", "unknown")]
     shown.sort(key=lambda finding: (not in_force(finding), ("fail", "warn", "unknown", "info").index(finding["status"])))
-    told = set()
-    for finding in shown:
-        if finding["status"] != "unknown" or finding["waiver"]:
-            lines.extend(_finding(finding, style, details))
-        elif finding["subject"]["id"] not in told:
-            told.add(finding["subject"]["id"])
-            alike = [each for each in shown if each["status"] == "unknown" and not each["waiver"] and each["subject"]["id"] == finding["subject"]["id"]]
-            lines.extend(_unjudged(alike, style, details) if len(alike) > 1 else _finding(finding, style, details))
+    for alike in _alike(shown):
+        lines.extend(_unjudged(alike, style, details) if len(alike) > 1 else _finding(alike[0], style, details))
     if not shown:
         lines.extend([style.paint("No deviation found.", "pass"), ""])
     lines.extend(_summary(result, style, details))
@@ -87,6 +81,15 @@ def _finding(finding: Dict[str, Any], style: Style, details: bool) -> List[str]:
         lines.append(style.paint("        pidhygiene explain %s" % finding["rule"], "faint"))
     lines.append("")
     return lines
+
+
+def _alike(findings: List[Dict[str, Any]]) -> List[List[Dict[str, Any]]]:
+    """What several rules could not judge for one reason, together; every other finding alone."""
+    groups: Dict[Any, List[Dict[str, Any]]] = {}
+    for number, finding in enumerate(findings):
+        together = finding["status"] == "unknown" and not finding["waiver"]
+        groups.setdefault(finding["subject"]["id"] if together else number, []).append(finding)
+    return list(groups.values())
 
 
 def _unjudged(findings: List[Dict[str, Any]], style: Style, details: bool) -> List[str]:

@@ -83,19 +83,19 @@ def read(host: Host, table: ProcessTable) -> Zombies:
     """Never raises."""
     gaps: List[Gap] = []
     groups = table.zombies_by_parent()
+    samples = {pid: sample(group, AGES_READ) for pid, group in groups.items()}
     clock = SchedulerClock(host, table)
     ages: Dict[int, float] = {}
-    for group in groups.values():
-        for process in sample(group, AGES_READ):
+    for sampled in samples.values():
+        for process in sampled:
             age = clock.dead_for(process)
             if age is not None:
                 ages[process.pid] = age
     waited = 0.0
     confirmed: Dict[int, bool] = {}
-    ageless = [sampled for group in groups.values() if len(group) >= SUSPECT
-               for sampled in [sample(group, AGES_READ)] if not any(process.pid in ages for process in sampled)]
+    ageless = [pid for pid, group in groups.items() if len(group) >= SUSPECT and not any(process.pid in ages for process in samples[pid])]
     if ageless:
-        waited, confirmed = _second_look(host, [process for sampled in ageless for process in sampled], gaps)
+        waited, confirmed = _second_look(host, [process for pid in ageless for process in samples[pid]], gaps)
     traced_pids = {pid for pid, status in table.status.items() if status.tracer}
     broods = []
     for parent_pid, group in groups.items():

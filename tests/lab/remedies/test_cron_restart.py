@@ -36,7 +36,7 @@ while True:
         file.write(log.recv(65536) + b"\\n")
 """
 BOOT = ("mount -t tmpfs tmpfs /run; mkdir -p /run/lock /run/sshd; python3 /opt/syslog.py & cron; /usr/sbin/sshd -p 2222; /etc/init.d/agent start; touch /run/booted; "
-        "exec sleep 1000000")
+        "exec sleep 1000001")  # not the agent's own: this is process 1
 TABLE = "# by hand\n0 14 * * 6 /etc/init.d/agent restart\n5 5 * * * /usr/bin/true\n"
 FILE = "/etc/cron.d/pidhygiene-restart-agent"
 LINE = "/var/spool/cron/crontabs/root:2"
@@ -65,12 +65,14 @@ class WithoutSystemd(Machine):
     def reboot(self) -> None:
         """As a power cut is: all of it ends with its first process; files stay."""
         self.host.run(["kill", "-KILL", self.init])
+        deadline = time.monotonic() + 60
         while self.host.run(["test", "-e", f"/proc/{self.init}"], check=False).returncode == 0:
+            assert time.monotonic() < deadline, "the inside does not end"
             time.sleep(0.05)
         self.boot()
 
     def alive(self) -> bool:
-        self.init = self.host.run(["pgrep", "-xf", "sleep 1000000", "-o"], check=False).stdout.strip()
+        self.init = self.host.run(["pgrep", "-xf", "sleep 1000001"], check=False).stdout.strip()
         return bool(self.init) and self.host.run(["test", "-e", f"/proc/{self.init}/root/run/booted"], check=False).returncode == 0
 
     def entering(self, argv: Sequence[str]) -> list[str]:

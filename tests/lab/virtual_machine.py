@@ -83,8 +83,9 @@ class VirtualMachine(Machine):
     def set_clock_by(self, server: str) -> None:
         """Return when systemd-timesyncd has set the clock by a time server."""
         self.run(["timedatectl", "ntp-servers", "eth0", server])
-        # In one login: on a busy machine, each keeps an emulated processor from what it waits for.
-        waiting = 'until [ "$(timedatectl show --property=NTPSynchronized --value)" = yes ]; do sleep 1; done'
+        # In one login: on a busy machine, each keeps an emulated processor from what it waits for. A timesyncd that is told of its network again
+        # and again while it starts may ask no server any more: it is started anew then.
+        waiting = "n=0; until [ -e /run/systemd/timesync/synchronized ]; do sleep 1; n=$((n + 1)); [ $((n % 45)) != 0 ] || systemctl restart systemd-timesyncd; done"
         done = self.run(["timeout", str(SYNCHRONISED_SECONDS), "sh", "-c", waiting], check=False, timeout=SYNCHRONISED_SECONDS + 60)
         if done.returncode:
             said = self.run(["journalctl", "--no-pager", "-u", "systemd-timesyncd"], check=False).stdout

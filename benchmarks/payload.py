@@ -1,7 +1,8 @@
-"""What Ansible sends to a host for one module: the file, and the sources in it."""
+"""What Ansible sends to a host for one module, and the engine in it."""
 
 from __future__ import annotations
 
+import ast
 import atexit
 import base64
 import io
@@ -19,32 +20,45 @@ from typing import NamedTuple
 REPOSITORY = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PACKED = re.compile(r"[A-Za-z0-9+/=]{2000,}")
+ENGINE = "module_utils/pidhygiene/"
+# Stands in for Python on the host: keeps the program that comes as a file or on standard input, then runs it.
+KEEPER = """#!/bin/sh
+if [ -f "$1" ]; then cp "$1" '{kept}'; else cat > '{kept}'; fi
+exec '{python}' '{kept}'
+"""
 
 
-class Source(NamedTuple):
-    size: int  # bytes
-    packed: int  # bytes, as Ansible compresses every module
+class Engine(NamedTuple):
+    """The engine as it travels to a host."""
+
+    packed: int  # bytes
+    sources: dict[str, str]  # by path below the engine's folder
 
 
 @cache
-def module(name: str) -> Path:
-    """The file that runs on the host, kept from a run on this machine."""
+def module(name: str, python: Path = Path(sys.executable), ansible: Path = BIN / "ansible") -> Path:
+    """The program that runs on the host, kept from a run on this machine with that Python and that Ansible."""
     place = Path(tempfile.mkdtemp(prefix="pidhygiene-benchmark-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
-    environment = dict(os.environ, ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_REMOTE_TMP=str(place), ANSIBLE_LOCAL_TEMP=str(place / "local"), LC_ALL="C.UTF-8")
+    kept, keeper = place / "module.py", place / "python"
+    keeper.write_text(KEEPER.format(kept=kept, python=python))
+    keeper.chmod(0o755)
     subprocess.run(
-        [BIN / "ansible", "--playbook-dir", REPOSITORY / "playbooks", "-i", "localhost,", "-c", "local", "-e",
-         f"ansible_python_interpreter={sys.executable}", "localhost", "-m", name],
-        env=environment, capture_output=True, text=True, check=True)
-    (found,) = place.rglob(f"AnsiballZ_{name.rpartition('.')[2]}.py")
-    return found
+        [ansible, "--playbook-dir", REPOSITORY / "playbooks", "-i", "localhost,", "-c", "local", "-e",
+         f"ansible_python_interpreter={keeper}", "localhost", "-m", name],
+        env=dict(os.environ, ANSIBLE_REMOTE_TMP=str(place), ANSIBLE_LOCAL_TEMP=str(place / "local"), LC_ALL="C.UTF-8"),
+        capture_output=True, text=True, check=True)
+    return kept
 
 
-def engine_sources(name: str) -> dict[str, Source]:
-    """The files of the engine in it."""
-    data = max(PACKED.findall(module(name).read_text()), key=len)
-    with zipfile.ZipFile(io.BytesIO(base64.b64decode(data))) as archive:
-        return {
-            entry.filename.partition("module_utils/pidhygiene/")[2]: Source(entry.file_size, entry.compress_size)
-            for entry in archive.infolist() if "module_utils/pidhygiene/" in entry.filename
-        }
+def engine(program: Path) -> Engine:
+    """The engine in a program, which arrives as one file: a call at its end has the sources of the other ones."""
+    data = max(PACKED.findall(program.read_text()), key=len)
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(data))) as files:
+        (entry,) = (entry for entry in files.infolist() if ENGINE in entry.filename)
+        source = files.read(entry).decode()
+    call = ast.parse(source).body[-1]
+    if not isinstance(call, ast.Expr) or not isinstance(call.value, ast.Call):
+        raise ValueError("the engine's file does not end with a call")
+    _package, _folder, held = call.value.args
+    return Engine(entry.compress_size, {path: text for _is_package, path, text in ast.literal_eval(held).values()})

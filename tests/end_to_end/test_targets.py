@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from doors import AUDIT, BIN, PYENV, Run, inventory, local, result_of, succeeded
+from benchmarks import payload
+from doors import AUDIT, BIN, ENGINE, PYENV, Run, inventory, local, result_of, succeeded
 
 # Runs what Ansible sends, and tells which files Python compiled on the way.
 COMPILED = """
@@ -21,6 +22,7 @@ atexit.register(lambda: sys.stderr.write(json.dumps(seen)))
 runpy.run_path(sys.argv.pop(), run_name="__main__")
 """
 
+MODULE = "pidhygiene.host.audit_info"
 NEWEST_CORE = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 OLDEST_CORE = ("3.6", "3.7", "3.12")
 
@@ -87,10 +89,22 @@ def test_the_cores_are_those_that_are_meant(run: Run, oldest_core: Path) -> None
 
 
 @pytest.mark.parametrize("version", NEWEST_CORE)
-def test_a_host_compiles_what_it_gets_once(run: Run, tmp_path: Path, version: str) -> None:
-    run(BIN / "ansible", "--playbook-dir", AUDIT.parent, "-i", inventory(tmp_path, local("target", interpreter(version))), "all", "-m", "pidhygiene.host.audit_info",
-        ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_REMOTE_TMP=str(tmp_path / "sent"))
-    (sent,) = (tmp_path / "sent").rglob("AnsiballZ_audit_info.py")
+def test_a_host_compiles_what_it_gets_once(run: Run, version: str) -> None:
+    sent = payload.module(MODULE, interpreter(version))
     done = succeeded(run(interpreter(version), "-c", COMPILED, sent))
     times = collections.Counter(path for path in json.loads(done.stderr) if "/module_utils/pidhygiene/" in path)
     assert len(times) > 50 and set(times.values()) == {1}
+
+
+def test_the_engine_travels_in_one_piece_through_both_cores(oldest_core: Path) -> None:
+    by_core = [payload.engine(payload.module(MODULE, interpreter("3.12"), ansible)) for ansible in (BIN / "ansible", oldest_core.with_name("ansible"))]
+    assert by_core[0].sources == by_core[1].sources and "readers/processes.py" in by_core[0].sources
+
+
+def test_who_keeps_remote_files_can_read_them(run: Run, tmp_path: Path) -> None:
+    run(BIN / "ansible", "--playbook-dir", AUDIT.parent, "-i", inventory(tmp_path, local("target")), "all", "-m", MODULE,
+        ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_REMOTE_TMP=str(tmp_path / "sent"))
+    (sent,) = (tmp_path / "sent").rglob("AnsiballZ_audit_info.py")
+    succeeded(run(sys.executable, sent, "explode"))
+    (real,) = ENGINE.rglob("readers/processes.py")
+    assert [path.read_text() for path in tmp_path.rglob("readers/processes.py")] == [real.read_text()]

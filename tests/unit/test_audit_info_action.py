@@ -51,3 +51,8 @@ def test_reason(answer, reason):
 ])
 def test_tags_are_those_of_the_task_and_the_groups(given, groups, tags):
     assert audit_info._tags(given, groups) == tags
+
+
+@pytest.mark.parametrize("made", [("new", "#!/usr/bin/python3", "text", "/a"), ("one",), (object(), "/a"), ("new", "#!/bin/sh", b"echo", "/a")])
+def test_a_program_of_a_form_that_is_not_known_is_sent_as_it_is(made, tmp_path):
+    assert audit_info._lighter(made, tmp_path) == made

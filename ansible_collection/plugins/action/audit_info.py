@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ..plugin_utils.render import folder as folders
 from ..plugin_utils.render.folder import AUDITED, FAILED, UNREACHABLE, NotAResult
 from ..plugin_utils.render.overview import status_of
+from ..plugin_utils.shipping.payload import lighter
 
 MODULE = "pidhygiene.host.audit_info"
 
@@ -104,6 +107,11 @@ class ActionModule(ActionBase):
         if self._piped:
             self._connection.set_option("pipelining", True)
 
+    def _configure_module(self, *arguments: Any, **named: Any) -> Any:
+        """What Ansible made of the module, with a lighter engine. Who keeps remote files wants to read them: those stay as they are."""
+        made = super()._configure_module(*arguments, **named)
+        return made if constants.DEFAULT_KEEP_REMOTE_FILES else _lighter(made, Path(constants.DEFAULT_LOCAL_TMP))
+
     def _audited(self, folder: Path | None, name: str, answer: dict[str, Any]) -> dict[str, Any]:
         if folder is None:
             return answer
@@ -125,6 +133,15 @@ class ActionModule(ActionBase):
             written = _write(folder, name, record)
             answer.update(path=written.path, sha256=written.sha256)
         return answer
+
+
+def _lighter(made: Any, cache: Path) -> Any:
+    """In ansible-core 2.19 the program is one of two fields, in 2.16 one of four; of another form it is sent as it is."""
+    if len(made) == 2 and hasattr(made[0], "b_module_data"):
+        return dataclasses.replace(made[0], b_module_data=lighter(made[0].b_module_data, cache)), made[1]
+    if len(made) == 4 and isinstance(made[2], bytes):
+        return (*made[:2], lighter(made[2], cache), made[3])
+    return made
 
 
 def _write(folder: Path, name: str, document: dict[str, Any]) -> folders.Written:

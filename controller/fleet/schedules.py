@@ -1,9 +1,9 @@
 # GNU General Public License v3.0 or later (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PH-FLT-009: restarts that take the voters of a group down in the same minute.
+"""PH-FLT-009: restarts and reboots that take the voters of a group down in the same minute.
 
-From facts.restarts: timers with OnCalendar= and lines of cron that restart a service. What is not in the facts, and so is not judged:
-reboots (unattended-upgrades, needrestart, shutdown in a crontab), restarts by other tools, and RuntimeMaxSec=, which counts from each start.
+From facts.restarts and facts.reboots: timers with OnCalendar= and lines of cron that restart a service or reboot the host, and unattended-upgrades with a fixed
+time. What is not in the facts, and so is not judged: other tools, and RuntimeMaxSec=, which counts from each start.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pidhygiene.model import FAIL, HIGH
 from pidhygiene.policy import Policy
@@ -25,6 +25,15 @@ LOOKED_AHEAD = 366  # days
 MOST_TIMES = 4000  # of one schedule: every five minutes for two weeks are enough to see it meet another
 SPREAD_US = 60 * 1000000  # a smaller randomised delay is none
 MINUTES = 1440
+WHOLE_HOST = "reboot"
+
+
+class Planned(NamedTuple):
+    what: str  # the unit, or WHOLE_HOST
+    when: str  # the schedule as it is written
+    source: str
+    east: int  # minutes, of the clock that the schedule is read by
+    delay: int  # minutes, from then to when it happens
 
 
 @fleet_rule("PH-FLT-009")
@@ -32,7 +41,7 @@ class SameMinute(Judge):
     def __init__(self, policy: Policy, now: float) -> None:
         super().__init__(policy, now)
         self.hosts: dict[str, tuple[str, ...]] = {}
-        self.restarts: dict[str, list[tuple[str, str, str, int]]] = {}  # host → unit, schedule, source, minutes east of UTC
+        self.planned: dict[str, list[Planned]] = {}  # by host
         self._wanted = _patterns(policy)
 
     def take(self, host: FleetHost) -> None:
@@ -41,32 +50,33 @@ class SameMinute(Judge):
                                            any(fnmatch.fnmatchcase(host.name, pattern) for pattern in self._wanted)):
             return
         east = int((number(mapping(mapping(host.facts.get("time")).get("zone")).get("offset_s")) or 0) // 60)
-        for row in rows(host.facts.get("restarts")):
+        for row in [*rows(host.facts.get("restarts")), *rows(host.facts.get("reboots"))]:
             if not spread(text(row.get("randomized"))):
-                self.restarts.setdefault(host.name, []).append((text(row.get("unit")), text(row.get("when")), text(row.get("source")), east))
+                self.planned.setdefault(host.name, []).append(Planned(
+                    text(row.get("unit")) or WHOLE_HOST, text(row.get("when")), text(row.get("source")), east, int(number(row.get("delay_min")) or 0)))
 
     def findings(self) -> Iterator[FleetFinding]:
         today = int(self.now // 86400)
         for group in voters.groups(self.policy, self.hosts):
-            meeting: dict[int, dict[str, tuple[str, str, str]]] = {}  # minute since the epoch → host → what
+            meeting: dict[int, dict[str, Planned]] = {}  # minute since the epoch → host → what
             for host in group.hosts:
-                for unit, when, source, east in self.restarts.get(host, ()):
-                    if not group.units or unit in group.units:
-                        for minute in minutes(when, today, east):
-                            meeting.setdefault(minute, {}).setdefault(host, (unit, when, source))
+                for each in self.planned.get(host, ()):
+                    if not group.units or each.what in (WHOLE_HOST, *group.units):
+                        for minute in minutes(each.when, today, each.east):
+                            meeting.setdefault(minute + each.delay, {}).setdefault(host, each)
             worst = max(meeting, key=lambda minute: (len(meeting[minute]), -minute), default=None)
             if worst is not None and len(meeting[worst]) > max(1, group.spare):
                 yield self._together(group, meeting[worst])
 
-    def _together(self, group: voters.Voters, away: Mapping[str, tuple[str, str, str]]) -> FleetFinding:
+    def _together(self, group: voters.Voters, away: Mapping[str, Planned]) -> FleetFinding:
         hosts = sorted(away)
-        units = sorted({unit for unit, _when, _source in away.values()})
+        does = sorted({"reboot" if each.what == WHOLE_HOST else "restart %s" % each.what for each in away.values()})
+        (only,) = {each.what for each in away.values()} if len(does) == 1 else {WHOLE_HOST}
         return self.finding(
-            FAIL, HIGH, group.name, "%s restart %s in the same minute (%s), and of the %s of %s only %d may be down: give each a time of its own." % (
-                some(hosts), some(units), some(sorted({when for _unit, when, _source in away.values()}), 2), noun(group.size, "voter"), group.name,
-                group.spare),
-            hosts, [FleetEvidence(host, away[host][2], "%s: %s" % (away[host][0], away[host][1])) for host in hosts],
-            {"state": "scheduled_restart", "parameters": {"unit": units[0], "spread_s": 3600}, "disruptive": True} if len(units) == 1 else None)
+            FAIL, HIGH, group.name, "%s %s in the same minute (%s), and of the %s of %s only %d may be down: give each a time of its own." % (
+                some(hosts), some(does), some(sorted({each.when for each in away.values()}), 2), noun(group.size, "voter"), group.name, group.spare),
+            hosts, [FleetEvidence(host, away[host].source, "%s: %s" % (away[host].what, away[host].when)) for host in hosts],
+            None if only == WHOLE_HOST else {"state": "scheduled_restart", "parameters": {"unit": only, "spread_s": 3600}, "disruptive": True})
 
     def silent_because(self) -> str:
         return "" if voters.groups(self.policy, self.hosts) else "neither the policy (quorum_groups) nor a tag (quorum=3) names voters"

@@ -1,7 +1,7 @@
 """What a snapshot must not hold: environments of unit files, credentials on their command lines."""
 
 import pytest
-from pidhygiene.readers import unit_syntax
+from pidhygiene.readers import automatic_reboot, unit_syntax
 from pidhygiene.snapshot import without_secrets
 
 UNIT = "/etc/systemd/system/a.service"
@@ -61,3 +61,9 @@ def test_no_password_of_an_account_is_recorded(line, kept):
 def test_passwd_says_only_where_the_password_is():
     text = b"a:x:1:1::/:/bin/sh\nb:$1$hunter2:2:2::/:/bin/sh\nc::3:3::/:/bin/sh\nd:hunter2des:4:4::/:/bin/sh\n"
     assert without_secrets("/etc/passwd", text) == b"a:x:1:1::/:/bin/sh\nb:*:2:2::/:/bin/sh\nc::3:3::/:/bin/sh\nd:*:4:4::/:/bin/sh\n"
+
+
+def test_of_apt_only_what_tells_when_it_reboots_is_recorded():
+    text = b'Acquire::http::Proxy "http://me:hunter2@proxy/"; Unattended-Upgrade { Automatic-Reboot "true"; Mail "hunter2"; Automatic-Reboot-Time "02:00"; };\n'
+    found = without_secrets("/etc/apt/apt.conf.d/50unattended-upgrades", text)
+    assert dict(automatic_reboot.parse(found.decode())) == {automatic_reboot.REBOOTS: "true", automatic_reboot.AT: "02:00"} and b"hunter2" not in found

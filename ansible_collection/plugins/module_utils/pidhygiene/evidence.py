@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 from .host import Host, HostError
 from .model import Gap
 from .readers import (
+    automatic_reboot,
     cgroups,
     clock,
     containers,
@@ -150,6 +151,7 @@ SOURCES = (
     Source("utmp", (), lambda host, seen: utmp.read(host)),
     Source("session_failures", (), lambda host, seen: session_failures.read(host)),
     Source("reboot", (), lambda host, seen: reboot.read(host)),
+    Source("automatic_reboot", (), lambda host, seen: automatic_reboot.read(host)),
     Source("job_runs", ("processes", "cron"), lambda host, seen: job_runs.read(host, seen.processes, seen.cron)),
     Source("cgroups", ("processes", "details", "hierarchy"), lambda host, seen: cgroups.read(
         host, seen.hierarchy, process_details.group_paths(seen.processes, seen.details))),

@@ -8,11 +8,11 @@ units that run with nothing but the manager's defaults are left out, and the def
 
 from typing import Any, Dict
 
-from . import facts_time, restarts, wording
+from . import facts_time, reboots, restarts, wording
 from .digest import sha256
 from .text import shown
 
-SOURCES = ("budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "user_units", "users")
+SOURCES = ("automatic_reboot", "budgets", "cron", "details", "identity", "packages", "processes", "time_sync", "time_zone", "units", "user_units", "users")
 COMPARED = ("nproc", "nofile", "memlock")  # running limits told for every unit with a process
 MOST_UNITS = 400
 MOST_RESTARTS = 100
@@ -29,6 +29,10 @@ def collect(evidence: Any) -> Dict[str, Any]:
     found["restarts"] = [
         {"unit": shown(each.unit), "when": shown(each.when), "randomized": shown(each.randomized), "source": shown(each.source)}
         for each in restarts.scheduled(evidence)[:MOST_RESTARTS]
+    ]
+    found["reboots"] = [
+        {"when": shown(each.when), "randomized": shown(each.randomized), "delay_min": each.delay_min, "source": shown(each.source)}
+        for each in list(reboots.scheduled(evidence))[:MOST_RESTARTS]
     ]
     if evidence.has("details"):
         found["pid1_limits"] = _running(evidence.details.manager_limits)

@@ -25,6 +25,6 @@ FLEET_RULES = (
     FleetRule("PH-FLT-006", "Quorum-safe remediation gate", CRIT, "a repair that takes the majority away is the outage"),
     FleetRule("PH-FLT-007", "tzdata and old zone names differ", HIGH, "a zone that does not resolve is UTC in silence"),
     FleetRule("PH-FLT-008", "Stale or blind reports", MED, "silence must not look healthy"),
-    FleetRule("PH-FLT-009", "Restarts in the same minute across a quorum group", HIGH, "the majority is away at the same moment, as planned"),
+    FleetRule("PH-FLT-009", "Restarts or reboots in the same minute across a quorum group", HIGH, "the majority is away at the same moment, as planned"),
 )
 BY_ID = {rule.id: rule for rule in FLEET_RULES}

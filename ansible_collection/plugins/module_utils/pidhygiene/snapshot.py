@@ -16,7 +16,7 @@ from . import __version__
 from . import host as hosts
 from .host import Clock, ClockState, Effort, FileStat, Host, HostError, JournalPage, Machine, NotRecorded
 from .pattern import pattern
-from .readers import utmp
+from .readers import automatic_reboot, utmp
 from .text import masked
 
 SCHEMA = "pidhygiene.snapshot/1"
@@ -205,6 +205,8 @@ def without_secrets(path: str, data: bytes) -> bytes:
         return b"\n".join(_masked_line(line) for line in _ENVIRONMENT.sub(_time_zone_only, data).split(b"\n"))
     if path.startswith(CRONTABS):
         return b"\n".join(_masked_line(line) for line in data.split(b"\n"))
+    if path.startswith(automatic_reboot.FOLDER):
+        return automatic_reboot.without_the_rest(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     if path == utmp.PATH:
         return utmp.without_hosts(data)
     if path.endswith(("/shadow", "/passwd")):

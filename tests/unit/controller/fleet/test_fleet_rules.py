@@ -394,6 +394,27 @@ def test_the_same_minute(when):
     assert found(restarting(when, unit="cron.service"), "PH-FLT-009", quorum_groups=ES) == []
 
 
+def rebooting(*whens, delays=(0, 0, 0)):
+    rows = [{"when": when, "randomized": "", "delay_min": delay, "source": "/etc/apt/apt.conf.d/50u"} for when, delay in zip(whens, delays, strict=True)]
+    return [having(each, [row], "reboots") for each, row in zip(masters(LEAKED), rows, strict=True)]
+
+
+def test_reboots_in_the_same_minute():
+    (told,) = found(rebooting(*3 * ["OnCalendar=*-*-* 02:00"]), "PH-FLT-009", quorum_groups=ES)
+    assert told.hosts == ("es1", "es2", "es3") and "es1, es2, es3 reboot in the same minute (OnCalendar=*-*-* 02:00), and of the 3 voters" in told.message
+    assert told.remedy is None
+    apart = ["OnCalendar=*-*-* 02:00", "OnCalendar=*-*-* 03:00", "OnCalendar=*-*-* 04:00"]
+    assert found(rebooting(*apart), "PH-FLT-009", quorum_groups=ES) == []
+    assert found(rebooting(*3 * ["0 4 * * *"], delays=(0, 10, 20)), "PH-FLT-009", quorum_groups=ES) == []
+    assert found(rebooting("0 4 * * *", "OnCalendar=*-*-* 03:05 UTC", apart[0], delays=(5, 0, 0)), "PH-FLT-009", quorum_groups=ES)[0].hosts == ("es1", "es2")
+
+
+def test_a_restart_and_a_reboot_in_the_same_minute():
+    mixed = restarting("0 2 * * *", numbers=(1,))[:1] + rebooting(*3 * ["OnCalendar=*-*-* 02:00"])[1:]
+    (told,) = found(mixed, "PH-FLT-009", quorum_groups=ES)
+    assert "reboot, restart elasticsearch.service in the same minute" in told.message and told.remedy is None
+
+
 def test_different_words_for_the_same_minute_and_the_other_way_round():
     hosts = restarting("0 3 * * 1", numbers=(1,))[:1] + restarting("OnCalendar=Mon *-*-* 02:00:00 UTC", numbers=(2,))[1:2] + masters(LEAKED)[2:]
     assert found(hosts, "PH-FLT-009", quorum_groups=ES)[0].hosts == ("es1", "es2")
@@ -412,7 +433,7 @@ def test_what_has_no_moment(when):
 
 @pytest.mark.parametrize("wrong", [None, 7, "text", [], [[]], {"": None}, {"a": {"b": []}}, [{"unit": 5}], {"x": "\ud800<script>"}])
 def test_facts_of_any_type(wrong):
-    names = ("kernel", "packages", "identity", "restarts", "systemd", "units", "time")
+    names = ("kernel", "packages", "identity", "restarts", "reboots", "systemd", "units", "time")
     hosts = [dataclasses.replace(host("h%d" % number, ("es-masters", "quorum=3")), facts=dict.fromkeys(names, wrong), measures={"zombies": wrong, "groups": wrong},
                                  audit={"errors": wrong, "engine_version": wrong}, host={"distro": wrong, "machine_id": wrong}) for number in range(6)]
     judge(hosts + group(6), policy(quorum_groups=ES), NOW)

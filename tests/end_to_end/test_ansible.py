@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from controller.store import Store
 from doors import AUDIT, BIN, ENGINE, REPOSITORY, Run, inventory, local, result_of, succeeded
 
 BUSY = {"processes": {"ignore": []}, "headroom": {"small_pid_max_warn": 0.0, "small_pid_max_fail": 0.0, "warn": 0.0, "fail": 0.0}}  # whatever runs is too much
@@ -151,7 +152,8 @@ def test_without_a_report_folder_the_task_returns_the_document(run: Run, tmp_pat
 def test_the_store_is_fed(playbook: Run, run: Run, tmp_path: Path) -> None:
     """Twice the same fleet is two runs; a host that did not answer is in it; an address with a password is shown nowhere."""
     hosts = inventory(tmp_path, local("here"), "shut ansible_host=127.0.0.1 ansible_port=1")
-    options = ("-i", hosts, "-e", "pidhygiene_rules=PH-PID-003", "-e", "pidhygiene_require_all=false")
+    policy = {"headroom": {"warn": 0.7}}
+    options = ("-i", hosts, "-e", "pidhygiene_rules=PH-PID-003", "-e", "pidhygiene_require_all=false", "-e", json.dumps({"pidhygiene_policy": policy}))
     done = succeeded(playbook(*options, "-e", "pidhygiene_store=fleet.db", AUDIT))
     assert "2 hosts of 2 targeted recorded" in done.stdout
     refused = playbook(*options, "-e", "pidhygiene_store=postgresql://ph:hush-hush@127.0.0.1:1/ph", "-vvv", AUDIT)
@@ -159,3 +161,6 @@ def test_the_store_is_fed(playbook: Run, run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "pidhygiene-report/report.html").exists()
     told = run(sys.executable, "-m", "controller", "runs", "--store", "fleet.db", PYTHONPATH="%s:%s" % (REPOSITORY, ENGINE))
     assert told.returncode == 0 and len(told.stdout.splitlines()) == 1 and "2 targeted, 1 audited, 1 unreachable" in told.stdout
+    digest = result_of(tmp_path, "here")["audit"]["policy_digest"]
+    with Store.open("sqlite:///%s" % (tmp_path / "fleet.db")) as store:
+        assert store.policies([digest]) == {digest: policy}

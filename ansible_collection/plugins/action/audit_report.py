@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _supports_check_mode = True
     _requires_connection = False
-    _VALID_ARGS = frozenset(("report_dir", "register", "fail_on", "require_all", "store", "title"))
+    _VALID_ARGS = frozenset(("report_dir", "register", "fail_on", "require_all", "store", "policy", "title"))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         task_vars = task_vars or {}
@@ -43,6 +45,7 @@ class ActionModule(ActionBase):
             "fail_on": {"type": "str", "choices": sorted(GATING), "default": "never"},
             "require_all": {"type": "bool", "default": True},
             "store": {"type": "str", "default": "", "no_log": True},
+            "policy": {"type": "dict", "default": {}},
             "title": {"type": "str", "default": "pidhygiene"},
         })
         folder = Path(options["report_dir"]).absolute()
@@ -56,22 +59,25 @@ class ActionModule(ActionBase):
         self._display.display("\n%s\nPage: %s" % (_text(found), written))
         answer = _answer(found, written, options["fail_on"], options["require_all"])
         if options["store"] and not self._task.check_mode:
-            fed, said = _feed(folder, options["store"])
+            fed, said = _feed(folder, options["store"], options["policy"])
             self._display.display(said)
             if not fed:
                 answer.update(failed=True, msg=" ".join(["The store was not fed: %s" % said, *([answer["msg"]] if "msg" in answer else [])]))
         return answer
 
 
-def _feed(folder: Path, store: str) -> tuple[bool, str]:
+def _feed(folder: Path, store: str, policy: dict[str, Any]) -> tuple[bool, str]:
     """Hand the folder to the store, as a person would: whether all of it was taken in, and what was said. Its address may hold a password: not for ps."""
     command, path = _ingest()
     if not command:
         return False, ("pidhygiene.controller cannot be imported by %s, which runs Ansible; install pidhygiene[controller] there, or run "
                        "python -m pidhygiene.controller ingest %s where it is" % (sys.executable, folder))
     environment = dict(os.environ, PIDHYGIENE_STORE=store, **({"PYTHONPATH": os.pathsep.join(path)} if path else {}))
-    done = subprocess.run([sys.executable, "-m", command, "ingest", str(folder)], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          errors="replace", check=False)
+    with tempfile.NamedTemporaryFile("w", prefix="pidhygiene-policy-", suffix=".yml") as written:
+        json.dump(policy, written, default=str)
+        written.flush()
+        done = subprocess.run([sys.executable, "-m", command, "ingest", str(folder), "--policy", written.name], env=environment, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, errors="replace", check=False)
     return done.returncode == 0, (done.stdout + done.stderr).strip()[-LONGEST:] or "it ended with status %d" % done.returncode
 
 

@@ -44,6 +44,12 @@ options:
         is complete, and C(python -m pidhygiene.controller ingest) takes it in later. Not in check mode.
     type: str
     default: ""
+  policy:
+    description:
+      - The policy of the audits, handed to O(store) with them, where later reports tell what it said and which of its lines changed. Its C(store.keep) holds.
+      - One for the play. Of hosts with a policy of their own, C(python -m pidhygiene.controller ingest --policy) takes in the text.
+    type: dict
+    default: {}
   title:
     description: Title of the page.
     type: str

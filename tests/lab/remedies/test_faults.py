@@ -263,3 +263,69 @@ def test_sessions_killed_between_two_messages(host) -> None:
         assert apply(host, "sessions", {}) in ("changed\n", "same\n")
         assert "STATE=closing" not in host.shell("cat /run/systemd/sessions/[!.]*[!f] 2>/dev/null || true")
     assert messages > 10 and host.pid_of("systemd-logind") == logind
+
+
+# -- logind -----------------------------------------------------------------------------------------------------------
+
+IMPATIENT = APPLY.replace("try:", "from pidhygiene.remedies import logind\nlogind.PATIENCE_S = logind.Connection.patience_s = 3.0\ntry:", 1)
+UNDONE = {"state": "absent"}
+
+
+def tomorrow() -> dict[str, object]:
+    return {"when": time.strftime("%Y-%m-%dT%H:%M:00Z", time.gmtime(time.time() + 86400))}
+
+
+def planned(host: LabHost) -> tuple[str, bool]:
+    """What logind has scheduled, and whether we noted that it is ours."""
+    said = host.run(["busctl", "get-property", "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager", "ScheduledShutdown"]).stdout
+    return said.split('"')[1], host.run(["test", "-e", "/run/pidhygiene-reboot.json"], check=False).returncode == 0
+
+
+def messages_of(host: LabHost, remedy: str, given: dict[str, object]) -> list[str]:
+    assert apply(host, remedy, given, "strace", "-qq", "-s", "300", "-o", "/tmp/trace", "-e", "trace=sendto") == "changed\n"
+    return host.shell("cat /tmp/trace").splitlines()
+
+
+def test_a_reboot_killed_at_every_message_that_changes_something(host) -> None:
+    """The next run finishes what it began, and knows as its own what it takes back."""
+    messages = messages_of(host, "reboot", tomorrow())
+    assert planned(host) == ("reboot", True) and apply(host, "reboot", UNDONE) == "changed\n" and planned(host) == ("", False)
+    seen = set()
+    for call, number in [("rename", 1), *(("sendto", number) for number, each in enumerate(messages, 1) if number > len(messages) - 8)]:
+        assert apply(host, "reboot", tomorrow(), *killing(call, number)) == ""
+        seen.add(planned(host))
+        assert apply(host, "reboot", tomorrow()) in ("changed\n", "same\n") and planned(host) == ("reboot", True)
+        apply(host, "reboot", UNDONE, *killing(call.replace("rename", "unlink"), number))
+        seen.add(planned(host))
+        assert apply(host, "reboot", UNDONE) in ("changed\n", "same\n") and planned(host) == ("", False), (call, number)
+    assert {("", False), ("", True), ("reboot", True)} <= seen, "never a reboot that nobody knows as ours: %s" % seen
+    assert ("reboot", False) not in seen
+
+
+def test_a_logind_that_hangs(host) -> None:
+    """Before: nothing is done. In the middle: nobody can know, and that is what is said."""
+    host.push(LEAK, "/root/leaking_sessions.py")
+    host.run(["python3", "/root/leaking_sessions.py", "3"])
+    sending = [number for number, each in enumerate(messages_of(host, "reboot", tomorrow()), 1) if "ScheduleShutdown" in each][0]
+    assert apply(host, "reboot", UNDONE) == "changed\n"
+    host.write("/opt/apply.py", IMPATIENT)
+    logind = str(host.pid_of("systemd-logind"))
+    host.run(["kill", "-STOP", logind])
+    try:
+        said = {remedy: apply(host, remedy, given) for remedy, given in (("reboot", tomorrow()), ("sessions", {}))}
+    finally:
+        host.run(["kill", "-CONT", logind])
+    assert all(each.startswith("Refused") and "systemd-logind does not answer" in each for each in said.values()), said
+    assert planned(host) == ("", False) and "STATE=closing" in host.shell("cat /run/systemd/sessions/[!.]*[!f]")
+    slow = ("strace", "-qq", "-o", "/dev/null", "-e", "trace=sendto", "-e", f"inject=sendto:delay_enter=4000000:when={sending}")
+    middle = subprocess.Popen(host.entering([*slow, "env", f"PYTHONPATH={PLACE}", "python3", "/opt/apply.py", "reboot", json.dumps(tomorrow())]),
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        host.shell("until [ -e /run/pidhygiene-reboot.json ]; do sleep 0.1; done; sleep 1")
+        host.run(["kill", "-STOP", logind])
+        told = middle.communicate(timeout=120)[0]
+    finally:
+        host.run(["kill", "-CONT", logind])
+    assert told.startswith("Failed mixed") and "could not be brought back" in told and "systemd-logind does not answer" in told
+    assert apply(host, "reboot", tomorrow()) in ("changed\n", "same\n") and planned(host) == ("reboot", True)
+    assert apply(host, "sessions", {}) == "changed\n"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -54,17 +55,29 @@ RUN_MINION = "import sys; sys.path.insert(0, '/opt/salt'); sys.argv[0] = 'salt-m
 PUBLISH, RETURN = 24605, 24606
 
 
-def install_salt(layer: Path) -> None:
+Commands = Callable[[str], list[str]]  # how salt-master, salt and the like are started
+
+
+def installed(name: str) -> list[str]:
+    """Of this environment."""
+    return [str(BIN / name)]
+
+
+def with_salt(below: Tree, requirement: str) -> Tree:
     """Bookworm's own Python 3.11 runs what this interpreter's pip installs, when it is a 3.11 as well."""
-    subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", str(layer / "opt/salt"), SALT],
-                   check=True, capture_output=True)
+    if sys.version_info[:2] != (3, 11):
+        pytest.skip("bookworm has Python 3.11, so only that Python can install Salt for it")
+
+    def install_salt(layer: Path) -> None:
+        subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--target", str(layer / "opt/salt"), requirement],
+                       check=True, capture_output=True)
+
+    return with_layer(below, [requirement], install_salt)
 
 
 @pytest.fixture(scope="module")
 def salted(lab_base) -> Tree:
-    if sys.version_info[:2] != (3, 11):
-        pytest.skip("bookworm has Python 3.11, so only that Python can install Salt for it")
-    return with_layer(lab_base["bookworm"], [SALT], install_salt)
+    return with_salt(lab_base["bookworm"], SALT)
 
 
 def listens(port: int) -> bool:
@@ -73,13 +86,13 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def master(place: Path, address: str, publish: int = PUBLISH, ret: int = RETURN):
+def master(place: Path, address: str, publish: int = PUBLISH, ret: int = RETURN, commands: Commands = installed):
     """Sockets want a short path. Ended by its pid, and its children with it."""
     (place / "files").mkdir(parents=True, exist_ok=True)
     (place / "master.d").mkdir(exist_ok=True)
     (place / "master.d/pidhygiene.conf").write_text(json.dumps({"runner_dirs": [str(ADAPTERS / "_runners")], "utils_dirs": [str(ADAPTERS / "_utils")]}))
     (place / "master").write_text(MASTER.format(place=place, address=address, publish=publish, ret=ret, adapters=ADAPTERS))
-    process = subprocess.Popen([str(BIN / "salt-master"), "-c", str(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    process = subprocess.Popen([*commands("salt-master"), "-c", str(place)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                start_new_session=True)
     try:
         while not listens(ret):  # a minion that comes first waits for long
@@ -95,11 +108,11 @@ def master(place: Path, address: str, publish: int = PUBLISH, ret: int = RETURN)
             process.wait()
 
 
-def ask(place: Path, *arguments: str, wait: float = 0) -> dict:
+def ask(place: Path, *arguments: str, wait: float = 0, commands: Commands = installed) -> dict:
     """Per minion its return. ``wait``: seconds in which minions may still be on their way."""
     deadline = time.monotonic() + wait
     while True:
-        done = subprocess.run([str(BIN / "salt"), "-c", str(place), "--out", "json", "--static", "*", *arguments], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*commands("salt"), "-c", str(place), "--out", "json", "--static", "*", *arguments], capture_output=True, text=True, timeout=120)
         try:
             returned = json.loads(done.stdout)
         except ValueError:
@@ -113,9 +126,16 @@ def now(ahead: float) -> str:
     return time.strftime(TIME, time.gmtime(time.time() + ahead))
 
 
-def orchestrated(place: Path, hosts: list[str], batch: int) -> bool:
+def plan_for(boots: dict[str, str]) -> dict:
+    """More process numbers, for hosts by name with the boot they are in."""
+    steps = [{"remedy": "kernel_limits", "parameters": {"values": {"kernel.pid_max": 4100000}}, "because": [], "disruptive": False}]
+    return {"schema": SCHEMA, "created": now(0), "expires": now(3600), "ticket": "", "hosts": {
+        name: {"boot_id": boot, "audited": now(0), "evidence": evidence(steps), "steps": steps, "left": []} for name, boot in boots.items()}}
+
+
+def orchestrated(place: Path, hosts: list[str], batch: int, commands: Commands = installed) -> bool:
     """Whether the plan was applied to these."""
-    done = subprocess.run([str(BIN / "salt-run"), "-c", str(place), "--out", "json", "state.orchestrate", "apply_plan",
+    done = subprocess.run([*commands("salt-run"), "-c", str(place), "--out", "json", "state.orchestrate", "apply_plan",
                            "pillar=" + json.dumps({"plan": str(place / "plan.yml"), "hosts": hosts, "batch": batch})], capture_output=True, text=True, timeout=120)
     (states,) = json.loads(done.stdout[done.stdout.index("{"):])["data"].values()
     (state,) = states.values()
@@ -159,10 +179,8 @@ def test_minions_on_real_hosts(salted, tmp_path_factory):
         assert ill["web1"] == [] and "PH-SYS-004" in ill["web2"]
 
         # A plan in batches ends after the first one that does not succeed, here as if web2 had been booted again since.
-        steps = [{"remedy": "kernel_limits", "parameters": {"values": {"kernel.pid_max": 4100000}}, "because": [], "disruptive": False}]
         boots = {name: result["host"]["boot_id"] for name, result in returned.items()}
-        plan = {"schema": SCHEMA, "created": now(0), "expires": now(3600), "ticket": "", "hosts": {
-            name: {"boot_id": boot, "audited": now(0), "evidence": evidence(steps), "steps": steps, "left": []} for name, boot in boots.items()}}
+        plan = plan_for(boots)
         plan["hosts"]["web2"]["boot_id"] = "another"
         (place / "plan.yml").write_text(json.dumps(plan))
         assert orchestrated(place, ["web2", "web1"], 1) is False and pid_max(hosts) == {"web1": 4194304, "web2": 4194304}

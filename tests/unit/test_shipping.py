@@ -144,6 +144,10 @@ def test_programs_of_another_form_are_sent_as_they_are(tmp_path):
         assert payload.lighter(other, tmp_path) == other
 
 
+def test_where_nothing_can_be_kept_programs_are_sent_as_they_are(tmp_path):
+    assert payload.lighter(program(archive(**BIG)), tmp_path / "gone") == program(archive(**BIG))
+
+
 def lightened(folder, number):
     return payload.lighter(program(archive(**BIG)).replace(b"this host", b"host %d" % number), folder)
 

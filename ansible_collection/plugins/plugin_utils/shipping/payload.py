@@ -20,18 +20,25 @@ LOCK = "pidhygiene-lock"
 
 
 def lighter(program: bytes, cache: Path) -> bytes:
-    """The same program with the engine bundled; as it is, where it is of another form than those of today's Ansible.
+    """The same program with the engine bundled; as it is, where it is of another form than those of today's Ansible, or nothing can be kept.
 
     `cache` is a folder of this run: Ansible starts a process for each host, the first one makes the archive, the others wait for it and take it.
     """
     found = max(ARCHIVE.findall(program), key=len, default=b"")
     if not found:
         return program
+    try:
+        return program.replace(found, _made_once(found, cache))
+    except OSError:  # a full disk, or one that knows no locks
+        return program
+
+
+def _made_once(found: bytes, cache: Path) -> bytes:
     ready = cache / ("pidhygiene-%s" % hashlib.sha256(found).hexdigest())
     with _alone(cache / LOCK):
         if not ready.exists():
             _make(found, ready)
-    return program.replace(found, ready.read_bytes())
+    return ready.read_bytes()
 
 
 def _make(found: bytes, ready: Path) -> None:

@@ -9,12 +9,13 @@ not looked at.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..fleet.changes import EXPIRING_DAYS, FIXED, NEW, REGRESSED, UNJUDGED, WORSE, Change, Changes, WaiverDue
 from ..fleet.judging import stable
+from ..fleet.model import FAILED, NOT_RECORDED, UNREACHABLE
 from .gather import TITLES as TITLES_OF_RULES
 from .view import Cause, Report
 
@@ -64,8 +65,20 @@ def events(report: Report, which: str = NEWS) -> list[Event]:
     here = {cause.key for cause in report.causes}
     if report.changes is not None:
         made.extend(_past(key, changed.get(key, {}), report.changes) for key in sorted(known.keys() - here))
+    if report.changes is not None:
+        told = _told_of_silence(report.changes)
+        made = [each for each in made if not _repeats(each.rule, each.what, [name for names in each.changed.values() for name in names], told)]
     made.extend(_silence(report))
     return [each for each in made if which == ALL or each.reason]
+
+
+def _told_of_silence(found: Changes) -> frozenset[str]:
+    return frozenset(each.host for each in found.not_audited) | frozenset(found.audited_again)
+
+
+def _repeats(rule: str, what: str, hosts: Sequence[str], told: frozenset[str]) -> bool:
+    """Whether this says once more that hosts fell silent, or were audited again. Of hosts that never answered, only the rule tells."""
+    return rule == "PH-FLT-008" and what in (UNREACHABLE, FAILED, NOT_RECORDED) and bool(hosts) and told.issuperset(hosts)
 
 
 def _now(cause: Cause, kinds: Mapping[str, Change], known: bool) -> Event:
@@ -116,8 +129,9 @@ def _silence(report: Report) -> Iterator[Event]:
 
 def lines(found: Changes, waivers: tuple[WaiverDue, ...]) -> Iterator[str]:
     """What changed, a title and a line for each cause. Nothing: nothing did."""
+    told = _told_of_silence(found)
     for kind, title in TITLES.items():
-        changes = found.of(kind)
+        changes = [change for change in found.of(kind) if not _repeats(change.rule, change.what, change.hosts, told)]
         if changes:
             yield "%s:" % title
             for change in changes:

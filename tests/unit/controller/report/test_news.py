@@ -52,6 +52,16 @@ def test_a_host_that_falls_silent_fixes_nothing_and_brings_no_news_back(fleet):
     assert ("PH-ZMB-001", "beremote", "fixed", "no rule finds it any more") in fleet.events()
 
 
+def test_silence_is_told_once(fleet):
+    fleet.night({"a": [], "b": []}).night({"a": None, "b": []})
+    assert list(fleet.events()) == [("hosts", "", "new", "fell silent")]
+    assert [line for line in as_news.lines(fleet.report()) if "PH-FLT-008" in line] == []
+    fleet.night({"a": None, "b": [], "c": None})
+    assert [key[:1] + key[2:] for key in fleet.events()] == [("PH-FLT-008", "still", "new")], "c never answered: only the rule tells"
+    fleet.night({"a": [], "b": [], "c": []})
+    assert ("hosts", "", "fixed", "audited again") in fleet.events()
+
+
 def test_a_host_that_left_and_a_waiver(fleet):
     waiver = {"justification": "ordered", "owner": "ops", "expires": "2027-03-31", "expired": False}
     fleet.night({"a": [zombies("beremote")], "b": [zombies("monit")]}).night({"b": [zombies("monit", waiver=waiver)]})

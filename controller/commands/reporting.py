@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 import time
@@ -16,12 +15,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from .storing import STORE
 
 if TYPE_CHECKING:
-    from pidhygiene.policy import Policy
-
+    from ..report.keeping import Keeping
     from ..report.source import Source
     from ..report.view import Report
     from ..report.writer import Writer
-    from ..store import Store
     from ..store.rows import Run
 
 FOUND, BROKEN, USAGE = 100, 1, 2
@@ -125,6 +122,7 @@ def _paint(stream: TextIO) -> Callable[[str, str], str]:
 
 def _of_all(options: argparse.Namespace) -> int:
     from ..fleet import policy_file
+    from ..report.keeping import Keeping
     from ..report.source import FolderSource
     from ..store import Store, StoreError
 
@@ -156,35 +154,10 @@ def _of_all(options: argparse.Namespace) -> int:
             if run is None:
                 sys.stderr.write("pidhygiene: %s holds no run: ingest a report folder\n" % store.place)
                 return BROKEN
-            return _written(options, store, run, outputs, policy, tickets, _Keeping(store))
+            return _written(options, store, run, outputs, policy, tickets, Keeping(store))
     except StoreError as error:
         sys.stderr.write("pidhygiene: %s\n" % error)
         return BROKEN
-
-
-class _Keeping:
-    """What later reports need of this one. Whoever may only read makes reports as well; the next one who may write keeps it."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def policy(self, policy: Policy) -> None:
-        from ..store import StoreError
-
-        with contextlib.suppress(StoreError):
-            self._store.keep_policy(policy)
-
-    def judgement(self, report: Report, policy: Policy | None) -> None:
-        """What was found over the fleet of the last run, unless that is long ago: every host would count as stale."""
-        from pidhygiene.policy import Policy
-
-        from ..store import StoreError
-
-        if report.chosen or report.now - report.run.ended_at > 2 * float((policy or Policy())["fleet.interval"]):
-            return
-        with contextlib.suppress(StoreError):
-            if report.run.id == self._store.runs()[-1].id:
-                self._store.keep_judgement(report.run.id, report.fleet)
 
 
 def _tickets(path: Path | None) -> dict[str, str]:
@@ -203,10 +176,11 @@ def _tickets(path: Path | None) -> dict[str, str]:
 
 
 def _written(options: argparse.Namespace, source: Source, run: Run | None, outputs: list[tuple[str, str]], policy: Any, tickets: dict[str, str],
-             keeping: _Keeping | None = None) -> int:
+             keeping: Keeping | None = None) -> int:
     from ..report import as_nagios
     from ..report.formats import BY_NAME
     from ..report.gather import Choice, Wishes, gather
+    from ..report.keeping import last_told, remember
     from ..report.writer import Context
 
     if run is None:
@@ -216,7 +190,7 @@ def _written(options: argparse.Namespace, source: Source, run: Run | None, outpu
     if page and pack:
         pack = Path(os.path.relpath(pack, Path(page).absolute().parent)).as_posix()
     context = Context(run, options.fail_on if options.fail_on != "never" else "fail", pack, options.events)
-    last = _last_told(options.told)
+    last = last_told(options.told)
     if last == run.name:
         outputs = [(name, path) for name, path in outputs if not BY_NAME[name].tells]
     wishes = Wishes(options.title, tickets, Choice(tuple(options.host), tuple(options.group)), policy, last)
@@ -242,7 +216,7 @@ def _written(options: argparse.Namespace, source: Source, run: Run | None, outpu
         raise
     sent = _sent(sending)
     if sent and options.told is not None and last != run.name:
-        _remember(options.told, run.name)
+        remember(options.told, run.name)
     if options.formats and "-" not in (path for _name, path in options.formats):
         _tell(report, [(name, writer.place) for (name, _path), writer in zip(outputs, writers, strict=True) if writer.told])
     elif not options.formats:
@@ -252,21 +226,6 @@ def _written(options: argparse.Namespace, source: Source, run: Run | None, outpu
     if ("nagios", "-") in outputs:
         return as_nagios.status(report)
     return FOUND if report.gated(options.fail_on) else 0
-
-
-def _last_told(path: Path | None) -> str:
-    """The name of a run. Errors: OSError."""
-    if path is None or not path.exists():
-        return ""
-    return path.read_text(encoding="utf-8", errors="replace").strip()[:1000]
-
-
-def _remember(path: Path, name: str) -> None:
-    from ..report.output import Output
-
-    output = Output(str(path))
-    output.stream.write(name + "\n")
-    output.keep()
 
 
 def _sent(writers: list[Writer]) -> bool:

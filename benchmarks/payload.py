@@ -43,11 +43,14 @@ def module(name: str, python: Path = Path(sys.executable), ansible: Path = BIN /
     kept, keeper = place / "module.py", place / "python"
     keeper.write_text(KEEPER.format(kept=kept, python=python))
     keeper.chmod(0o755)
-    subprocess.run(
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PYTHON", "COV_"))}
+    done = subprocess.run(
         [ansible, "--playbook-dir", REPOSITORY / "playbooks", "-i", "localhost,", "-c", "local", "-e",
          f"ansible_python_interpreter={keeper}", "localhost", "-m", name],
-        env=dict(os.environ, ANSIBLE_REMOTE_TMP=str(place), ANSIBLE_LOCAL_TEMP=str(place / "local"), LC_ALL="C.UTF-8"),
-        capture_output=True, text=True, check=True)
+        env=dict(clean, ANSIBLE_REMOTE_TMP=str(place), ANSIBLE_LOCAL_TEMP=str(place / "local"), LC_ALL="C.UTF-8"), cwd=place,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return kept
 
 

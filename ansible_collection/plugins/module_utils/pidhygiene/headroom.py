@@ -6,9 +6,9 @@ The candidates and what they count are those of kernel/fork.c copy_process, kern
 Pure: from evidence to budgets.
 """
 
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
-from .model import UNLIMITED
+from .model import UNLIMITED, Gap
 from .readers.kernel_budgets import OWN_PID_MAX, RESERVED_PIDS, kernel_before
 from .readers.visibility import INITIAL_PID_NAMESPACE, INITIAL_USER_NAMESPACE
 from .record import NamedTuple
@@ -143,6 +143,11 @@ def threads_for_memory(evidence: Any) -> Optional[int]:
     machine = evidence.processes.machine
     stack = max(16, machine.page_size // 1024) if machine.word_bits == 64 else 8  # KiB, THREAD_SIZE
     return int(evidence.budgets.memory_kib // (8 * stack))
+
+
+def group_gaps(evidence: Any) -> Tuple[Gap, ...]:
+    """What could not be read of groups with a limit, and of who is in which: a group that nobody is seen in is not looked at."""
+    return tuple(evidence.cgroups.gaps) + tuple(evidence.details.gaps_of("cgroup"))
 
 
 def group_budgets(evidence: Any, path: str) -> List[Budget]:

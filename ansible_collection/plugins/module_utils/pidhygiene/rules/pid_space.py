@@ -209,8 +209,9 @@ def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
             tasks[detail.unit] = tasks.get(detail.unit, 0) + threads
             if threads > largest.get(detail.unit, (0, 0))[0]:
                 largest[detail.unit] = (threads, pid)
-    if evidence.cgroups.gaps:
-        yield Unknown(evidence.cgroups.gaps)
+    gaps = headroom.group_gaps(evidence)
+    if gaps:
+        yield Unknown(gaps)
     yield from outside.groups(evidence, policy)
     yield from outside.numbers(evidence, policy)
     counts = headroom.user_tasks(evidence)
@@ -233,8 +234,9 @@ def binding_limits(evidence: Any, policy: Any) -> Iterator[Verdict]:
     ("cgroups", "details", "clock", "processes"), ("boot_id", "visibility"),
 )
 def forks_rejected(evidence: Any, policy: Any) -> Iterator[Verdict]:
-    if evidence.cgroups.gaps:
-        yield Unknown(evidence.cgroups.gaps)
+    gaps = headroom.group_gaps(evidence)
+    if gaps:
+        yield Unknown(gaps)
     yield from outside.groups(evidence, policy)  # from Linux 6.11 on, a refusal is counted where the limit is
     known = evidence.previous.get("refused", {}) if marks.same_boot(evidence) else None
     if known is None:
@@ -385,14 +387,18 @@ def other_fork_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
         )
 
 
+COUNTED = ("/proc/sys/fs/aio-", "/proc/sys/fs/inotify/")
+
+
 @rule(
     "PH-PID-008", "Other counted budgets", MED, "programs fail with an error that names no limit",
     ("budgets", "watches", "processes"), ("users",),
 )
 def other_counted_budgets(evidence: Any, policy: Any) -> Iterator[Verdict]:
     budgets = evidence.budgets
-    if evidence.watches.gaps:
-        yield Unknown(evidence.watches.gaps)
+    gaps = evidence.watches.gaps + tuple(gap for gap in budgets.gaps if gap.source.startswith(COUNTED))
+    if gaps:
+        yield Unknown(gaps)
     if budgets.inotify_instances_max:
         for uid, count in sorted(evidence.watches.inotify_instances.items()):
             share = count / float(budgets.inotify_instances_max)

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
-from .. import marks, of_users, outside, pending, restarts, wording
+from .. import headroom, marks, of_users, outside, pending, restarts, wording
 from ..model import (
     FAIL, HIGH, HIGH_CONFIDENCE, INFO, LOW, MED, MEDIUM_CONFIDENCE, SEVERITY_INFO, UNLIMITED, WARN,
     Finding, Gap, NotApplicable, Passed, Remedy, Seen, Subject, Unknown, Verdict, rule,
@@ -317,8 +317,9 @@ def _changed_since_marks(evidence: Any, known: Set[str]) -> Iterator[Verdict]:
 )
 def tasks_max_pressure(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Judged at the group that has the limit: one full slice is one finding, however many units are in it."""
-    if evidence.cgroups.gaps:
-        yield Unknown(evidence.cgroups.gaps)
+    gaps = headroom.group_gaps(evidence)
+    if gaps:
+        yield Unknown(gaps)
     yield from outside.groups(evidence, policy)
     for path in sorted(evidence.cgroups.groups):
         group = evidence.cgroups.groups[path]

@@ -13,7 +13,7 @@ REQUIREMENTS = $(BIN)/python -c 'import sys, tomllib; extras = tomllib.load(open
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requirement
 export LC_ALL := C.UTF-8# what Ansible asks for, present on every Debian and Ubuntu
 
-.PHONY: help audit policy plan nightly test benchmark lint venv sanity archive clean
+.PHONY: help audit policy plan nightly test benchmark lint static venv sanity archive clean
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -43,7 +43,9 @@ benchmark: $(VENV)/.dev ## measure what benchmarks/README.md promises, on hosts 
 
 lint: export PATH := $(abspath $(BIN)):$(PATH)
 lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
-lint: $(VENV)/.dev sanity ## ruff, mypy, ansible-lint, documentation and changelog of the collection, ansible-test sanity
+lint: static sanity ## ruff, mypy, ansible-lint, documentation and changelog of the collection, ansible-test sanity
+
+static: $(VENV)/.dev
 	ruff check .
 	MYPYPATH=$(ENGINE) mypy --strict --cache-dir .mypy_cache/engine -p pidhygiene
 	MYPYPATH=$(ENGINE) mypy --strict --cache-dir .mypy_cache/controller controller

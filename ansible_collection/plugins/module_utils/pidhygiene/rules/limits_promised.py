@@ -52,7 +52,7 @@ def _runs_pam_limits(evidence: Any, unit: Any) -> bool:
 )
 def promise_not_kept(evidence: Any, policy: Any) -> Iterator[Verdict]:
     """Services of units, daemons of init scripts, programs of supervisord: none of them opens a session."""
-    gaps = sessions.config_gaps(evidence)
+    gaps = sessions.config_gaps(evidence) + evidence.details.gaps_of("limits", "cgroup")
     if gaps:
         yield Unknown(gaps)
     if evidence.limits_conf.flavour is None:

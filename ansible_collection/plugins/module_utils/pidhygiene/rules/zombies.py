@@ -322,8 +322,9 @@ def restart_hides_leak(evidence: Any, policy: Any) -> Iterator[Verdict]:
                 leaking.setdefault(name, brood)
     if evidence.cron.gaps:
         yield Unknown(evidence.cron.gaps)
-    if leaking and evidence.has("units") and evidence.units.gaps:
-        yield Unknown(evidence.units.gaps)
+    gaps = evidence.details.gaps_of("cgroup") + (evidence.units.gaps if evidence.has("units") else ())
+    if leaking and gaps:
+        yield Unknown(gaps)
     if leaking:
         yield from of_users.unseen(evidence)
     for restart in restarts.scheduled(evidence):

@@ -4,10 +4,11 @@
 
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from ..host import Host, HostError, Missing
+from ..host import Host, HostError
 from ..model import Gap
 from ..pattern import pattern
 from ..record import NamedTuple
+from . import with_gaps
 
 PROGRAMS = ("/usr/bin/unattended-upgrade", "/usr/bin/unattended-upgrades")
 MAIN, PARTS = "/etc/apt/apt.conf", "/etc/apt/apt.conf.d"
@@ -29,18 +30,13 @@ class AutomaticReboot(NamedTuple):
 
 
 def read(host: Host) -> AutomaticReboot:
-    """Never raises but OutOfTime."""
+    """Never raises."""
     gaps: List[Gap] = []
     if not any(_exists(host, path, gaps) for path in PROGRAMS):
         return AutomaticReboot("", "", tuple(gaps))
     values: Dict[str, Tuple[str, str]] = {}
     for path in _files(host, gaps):
-        try:
-            values.update((key, (value, path)) for key, value in parse(host.read_text(path)))
-        except Missing:
-            continue
-        except HostError as error:
-            gaps.append(Gap(path, error.reason))
+        values.update((key, (value, path)) for key, value in parse(with_gaps.text(host, path, gaps) or ""))
     at, source = values.get(AT, ("now", ""))
     wanted = all(_is_true(values.get(key, (default, ""))[0]) for key, default in ((REBOOTS, "0"), (RUNS, "0"), (ENABLED, "1")))
     return AutomaticReboot(at, source, tuple(gaps)) if wanted and _CLOCK.match(at) else AutomaticReboot("", "", tuple(gaps))
@@ -74,14 +70,8 @@ def _is_true(value: str) -> bool:
 
 def _files(host: Host, gaps: List[Gap]) -> List[str]:
     """In the order in which apt reads them; what is called otherwise it passes over."""
-    try:
-        names = host.list(PARTS)[:MOST_FILES]
-    except Missing:
-        names = []
-    except HostError as error:
-        gaps.append(Gap(PARTS, error.reason))
-        names = []
-    good = [name for name in sorted(names) if _PART.match(name) and ("." not in name or name.endswith(".conf"))]
+    names = sorted(with_gaps.names(host, PARTS, gaps)[:MOST_FILES])
+    good = [name for name in names if _PART.match(name) and ("." not in name or name.endswith(".conf"))]
     return ["%s/%s" % (PARTS, name) for name in good] + [MAIN]
 
 

@@ -8,9 +8,10 @@ A budget that this kernel does not have is None; one that could not be read is N
 
 from typing import Dict, List, Optional, Tuple
 
-from ..host import Host, HostError, Missing
+from ..host import Host
 from ..model import Gap
 from ..record import NamedTuple
+from . import with_gaps
 
 OWN_PID_MAX = (6, 14)  # the first kernel whose pid namespaces each have a pid_max of their own, and the outer ones apply too (kernel/pid.c alloc_pid)
 RESERVED_PIDS = 300  # kernel/pid.c: after the first wrap, numbers below this are not handed out again
@@ -47,7 +48,7 @@ def read(host: Host) -> KernelBudgets:
     gaps: List[Gap] = []
 
     def number(path: str, field: int = 0, least: int = 0) -> Optional[int]:
-        text = _text(host, path, gaps)
+        text = with_gaps.text(host, path, gaps)
         if text is None:
             return None
         try:
@@ -59,7 +60,7 @@ def read(host: Host) -> KernelBudgets:
         gaps.append(Gap(path, "not a number that the kernel gives"))
         return None
 
-    memory = _memory(_text(host, "/proc/meminfo", gaps) or "")
+    memory = _memory(with_gaps.text(host, "/proc/meminfo", gaps) or "")
     return KernelBudgets(
         tasks=_all_tasks(host, gaps),
         pid_max=number("/proc/sys/kernel/pid_max", least=1),
@@ -75,8 +76,8 @@ def read(host: Host) -> KernelBudgets:
         aio=number("/proc/sys/fs/aio-nr"),
         aio_max=number("/proc/sys/fs/aio-max-nr"),
         inotify_instances_max=number("/proc/sys/fs/inotify/max_user_instances"),
-        key_users=parse_key_users(_text(host, "/proc/key-users", gaps) or ""),
-        release=(_text(host, "/proc/sys/kernel/osrelease", gaps) or "").strip(),
+        key_users=parse_key_users(with_gaps.text(host, "/proc/key-users", gaps) or ""),
+        release=(with_gaps.text(host, "/proc/sys/kernel/osrelease", gaps) or "").strip(),
         gaps=tuple(gaps),
     )
 
@@ -95,7 +96,7 @@ def parse_key_users(text: str) -> Tuple[KeyUser, ...]:
 
 
 def _all_tasks(host: Host, gaps: List[Gap]) -> Optional[int]:
-    text = _text(host, "/proc/loadavg", gaps) or ""
+    text = with_gaps.text(host, "/proc/loadavg", gaps) or ""
     try:
         return int(text.split()[3].split("/")[1])
     except (IndexError, ValueError):
@@ -111,16 +112,6 @@ def _memory(text: str) -> Dict[str, int]:
         if colon and rest.split() and rest.split()[0].isdigit():
             found[name] = int(rest.split()[0])
     return found
-
-
-def _text(host: Host, path: str, gaps: List[Gap]) -> Optional[str]:
-    try:
-        return host.read_text(path)
-    except Missing:
-        return None  # this kernel has no such budget
-    except HostError as error:
-        gaps.append(Gap(path, error.reason))
-        return None
 
 
 def kernel_before(release: str, version: Tuple[int, int]) -> bool:

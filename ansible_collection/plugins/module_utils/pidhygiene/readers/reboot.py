@@ -8,6 +8,7 @@ from ..host import Host, HostError, Missing
 from ..model import Gap
 from ..pattern import pattern
 from ..record import NamedTuple
+from . import with_gaps
 from .packages import compare_versions
 
 RELEASE = "/proc/sys/kernel/osrelease"
@@ -31,7 +32,7 @@ def read(host: Host) -> Reboot:
     """Errors: HostError when the running release cannot be read."""
     gaps: List[Gap] = []
     running = host.read_text(RELEASE).strip()
-    kernels = [name[len(KERNEL):] for name in _names(host, "/boot", gaps) if name.startswith(KERNEL)]
+    kernels = [name[len(KERNEL):] for name in with_gaps.names(host, "/boot", gaps) if name.startswith(KERNEL)]
     newest, since = "", None
     for release in kernels:
         if flavour(release) == flavour(running) and compare_versions(release, newest or running) > 0:
@@ -54,7 +55,7 @@ def _modules_gone(host: Host, running: str, kernels: List[str], gaps: List[Gap])
     """A machine that has no kernel package at all (a guest, a container) loads none from its own disk: nothing is gone there."""
     installed = set()
     for folder in MODULES:
-        for name in _names(host, folder, gaps):
+        for name in with_gaps.names(host, folder, gaps):
             installed.add(name)
     return bool(kernels) and bool(installed) and running not in installed and not gaps
 
@@ -77,13 +78,3 @@ def _ctime(host: Host, path: str, gaps: List[Gap]) -> Optional[float]:
     except HostError as error:
         gaps.append(Gap(path, error.reason))
         return None
-
-
-def _names(host: Host, directory: str, gaps: List[Gap]) -> List[str]:
-    try:
-        return host.list(directory)
-    except Missing:
-        return []
-    except HostError as error:
-        gaps.append(Gap(directory, error.reason))
-        return []

@@ -13,6 +13,7 @@ from ..host import Host, HostError, Missing
 from ..model import UNLIMITED, Gap
 from ..pattern import pattern
 from ..record import NamedTuple
+from . import with_gaps
 from .units import Units
 from .users import Users
 
@@ -70,27 +71,17 @@ def read(host: Host, home: str, scripts: Optional[Iterable[str]]) -> ShellLimits
     Scripts are read only where a profile sets anything: without that, boot and shell cannot differ.
     """
     gaps: List[Gap] = []
-    paths = list(SYSTEM_PROFILES) + ["%s/%s" % (PROFILE_FOLDER, name) for name in _names(host, PROFILE_FOLDER, gaps) if name.endswith(".sh")]
+    paths = list(SYSTEM_PROFILES) + ["%s/%s" % (PROFILE_FOLDER, name) for name in with_gaps.names(host, PROFILE_FOLDER, gaps) if name.endswith(".sh")]
     paths += ["%s/%s" % (home.rstrip("/"), name) for name in OWN_PROFILES]
     profiles = tuple(line for path in paths for line in _read(host, path, gaps))
     if not profiles:
         return ShellLimits((), (), {}, tuple(gaps))
     found = {}
-    for name in _names(host, SCRIPTS, gaps) if scripts is None else sorted(scripts):
+    for name in with_gaps.names(host, SCRIPTS, gaps) if scripts is None else sorted(scripts):
         own = ["%s/%s" % (folder, name) for folder in (SCRIPTS,) + SETTINGS_FOLDERS]
         found[name] = tuple(line for path in own for line in _read(host, path, gaps))
     boot = tuple(line for path in BOOT_FILES for line in _read(host, path, gaps))
     return ShellLimits(profiles, boot, found, tuple(gaps))
-
-
-def _names(host: Host, folder: str, gaps: List[Gap]) -> List[str]:
-    try:
-        return host.list(folder)
-    except Missing:
-        return []
-    except HostError as error:
-        gaps.append(Gap(folder, error.reason))
-        return []
 
 
 def _read(host: Host, path: str, gaps: List[Gap]) -> Iterator[UlimitLine]:

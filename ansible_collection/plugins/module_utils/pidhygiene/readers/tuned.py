@@ -5,11 +5,12 @@
 tuned writes them when it starts, and then applies /etc/sysctl.conf, /etc/sysctl.d and /run/sysctl.d again, unless reapply_sysctl is off.
 """
 
-from typing import Dict, Iterable, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Set, Tuple
 
-from ..host import Host, HostError, Missing
+from ..host import Host
 from ..model import Gap
 from ..record import NamedTuple
+from . import with_gaps
 
 ACTIVE, MAIN = "/etc/tuned/active_profile", "/etc/tuned/tuned-main.conf"
 FOLDERS = ("/etc/tuned/profiles", "/etc/tuned", "/usr/lib/tuned/profiles", "/usr/lib/tuned")
@@ -27,12 +28,12 @@ class Tuned(NamedTuple):
 def read(host: Host) -> Tuned:
     """Never raises."""
     gaps: List[Gap] = []
-    profile = " ".join((_text(host, ACTIVE, gaps) or "").split())
+    profile = " ".join((with_gaps.text(host, ACTIVE, gaps) or "").split())
     if not profile:
         return Tuned("", {}, False, tuple(gaps))
     values: Dict[str, Tuple[str, str]] = {}
     _take(host, profile.split(), values, set(), gaps)
-    main = _sections(_text(host, MAIN, gaps) or "").get("", {})
+    main = _sections(with_gaps.text(host, MAIN, gaps) or "").get("", {})
     return Tuned(profile, values, main.get("reapply_sysctl", "1").lower() in OFF, tuple(gaps))
 
 
@@ -44,7 +45,7 @@ def _take(host: Host, profiles: Iterable[str], values: Dict[str, Tuple[str, str]
         seen.add(name)
         for folder in FOLDERS:
             path = "%s/%s/tuned.conf" % (folder, name)
-            text = _text(host, path, gaps)
+            text = with_gaps.text(host, path, gaps)
             if text is not None:
                 sections = _sections(text)
                 _take(host, sections.get("main", {}).get("include", "").replace(";", ",").replace(",", " ").split(), values, seen, gaps)
@@ -65,13 +66,3 @@ def _sections(text: str) -> Dict[str, Dict[str, str]]:
             if sign:
                 found.setdefault(section, {})[key.strip()] = value.partition("#")[0].strip()
     return found
-
-
-def _text(host: Host, path: str, gaps: List[Gap]) -> Optional[str]:
-    try:
-        return host.read_text(path)
-    except Missing:
-        return None
-    except HostError as error:
-        gaps.append(Gap(path, error.reason))
-        return None

@@ -70,13 +70,14 @@ class SameMinute(Judge):
 
     def _together(self, group: voters.Voters, away: Mapping[str, Planned]) -> FleetFinding:
         hosts = sorted(away)
-        does = sorted({"reboot" if each.what == WHOLE_HOST else "restart %s" % each.what for each in away.values()})
-        (only,) = {each.what for each in away.values()} if len(does) == 1 else {WHOLE_HOST}
+        units = sorted({each.what for each in away.values()} - {WHOLE_HOST})
+        rebooted = any(each.what == WHOLE_HOST for each in away.values())
+        does = ["reboot"] * rebooted + ["restart %s" % unit for unit in units]
         return self.finding(
             FAIL, HIGH, group.name, "%s %s in the same minute (%s), and of the %s of %s only %d may be down: give each a time of its own." % (
                 some(hosts), some(does), some(sorted({each.when for each in away.values()}), 2), noun(group.size, "voter"), group.name, group.spare),
             hosts, [FleetEvidence(host, away[host].source, "%s: %s" % (away[host].what, away[host].when)) for host in hosts],
-            None if only == WHOLE_HOST else {"state": "scheduled_restart", "parameters": {"unit": only, "spread_s": 3600}, "disruptive": True})
+            None if rebooted or len(units) > 1 else {"state": "scheduled_restart", "parameters": {"unit": units[0], "spread_s": 3600}, "disruptive": True})
 
     def silent_because(self) -> str:
         return "" if voters.groups(self.policy, self.hosts) else "neither the policy (quorum_groups) nor a tag (quorum=3) names voters"

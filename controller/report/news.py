@@ -65,7 +65,6 @@ def events(report: Report, which: str = NEWS) -> list[Event]:
     here = {cause.key for cause in report.causes}
     if report.changes is not None:
         made.extend(_past(key, changed.get(key, {}), report.changes) for key in sorted(known.keys() - here))
-    if report.changes is not None:
         told = _told_of_silence(report.changes)
         made = [each for each in made if not _repeats(each.rule, each.what, [name for names in each.changed.values() for name in names], told)]
     made.extend(_silence(report))

@@ -135,6 +135,7 @@ def shipped():
 
 def test_ansible_ships_what_the_audit_imports(shipped):
     assert set(shipped.sources) | {"__init__.py"} == closure("audit", "snapshot")
+    assert not [name for name in shipped.sources if not name.endswith(".py")], "the engine's data is Python"
 
 
 def closure(*starts):

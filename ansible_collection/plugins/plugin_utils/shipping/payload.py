@@ -8,12 +8,13 @@ import base64
 import binascii
 import fcntl
 import hashlib
-import os
 import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ..render.folder import replace
 
 ARCHIVE = re.compile(rb"[A-Za-z0-9+/]{2000,}={0,2}")
 LOCK = "pidhygiene-lock"
@@ -48,9 +49,7 @@ def _make(found: bytes, ready: Path) -> None:
         made = base64.b64encode(bundled(base64.b64decode(found)))
     except (binascii.Error, zipfile.BadZipFile, NoEngine):
         made = found
-    new = ready.with_suffix(".new")
-    new.write_bytes(made)
-    os.replace(new, ready)
+    replace(ready, made)
 
 
 @contextmanager

@@ -175,7 +175,7 @@ def audited_by_ansible(fleet: Fleet) -> Path:
         assert len(list((place / "ssh").iterdir())) == len(HOSTS), "connections are kept"
     finally:
         for kept in (place / "ssh").glob("*"):
-            subprocess.run(["ssh", "-F", "/dev/null", "-o", f"ControlPath={kept}", "-O", "exit", "kept"], capture_output=True)
+            subprocess.run(["ssh", "-F", "/dev/null", "-o", f"ControlPath={kept}", "-O", "exit", "kept"], stdin=subprocess.DEVNULL, capture_output=True)
     return place / "ansible"
 
 
